@@ -1,0 +1,32 @@
+"""The errors that wattsweep raises on purpose.
+
+Each message names the thing, the value it had and the remedy; the command line prints it without a traceback.
+"""
+
+
+class WattsweepError(Exception):
+    """Base of every error that a user can mend."""
+
+
+class ConfigError(WattsweepError):
+    """The configuration does not describe a sweep."""
+
+
+class DatasetError(WattsweepError):
+    """A dataset is not at hand, or its contents cannot be trained on."""
+
+
+class PowerError(WattsweepError):
+    """A power source cannot be opened, read or trusted."""
+
+
+class RunFileError(WattsweepError):
+    """A run file is missing, truncated, foreign or of another version."""
+
+
+class TrainingError(WattsweepError):
+    """A run cannot be trained as asked."""
+
+
+class AnalysisError(WattsweepError):
+    """There is not enough, or not the right, data for an analysis."""
