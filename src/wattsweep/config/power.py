@@ -57,10 +57,15 @@ class PowerConfig(Block):
         description="Least training time of a block; further repetitions are trained until it is reached.",
     )
     max_block_repetitions: int = Field(
-        default=1000, ge=1, description="Most repetitions that a block is extended to, whatever its training time."
+        default=1000,
+        ge=1,
+        description="Most repetitions that a block is extended to, whatever its training time.",
     )
     idle_window_s: Duration = Field(
-        default=10.0, gt=0, alias="idle_window", description="Time of measured idling before and after each block."
+        default=10.0,
+        gt=0,
+        alias="idle_window",
+        description="Time of measured idling before and after each block.",
     )
     min_coverage: float = Field(
         default=0.9,

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 SECONDS_PER_UNIT = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 DURATION_PATTERN = r"^\s*\d+(\.\d+)?\s*(ms|s|min|h|d)\s*$"
@@ -30,6 +30,6 @@ def parse_duration(value: Any) -> Any:
 
 Duration = Annotated[
     float,
-    BeforeValidator(parse_duration, json_schema_input_type=Annotated[str, DURATION_PATTERN]),
+    BeforeValidator(parse_duration, json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)]),
 ]
 """A duration in seconds, written with its unit in config.yaml."""

@@ -1,0 +1,24 @@
+"""The configuration: one pydantic model per block of config.yaml.
+
+- `load(path)` reads a file, `parse(document)` takes what YAML gave; both raise `ConfigError` with every mistake.
+- `reference.schema()` and `reference.page()` generate the JSON schema and the reference page.
+"""
+
+from wattsweep.config.blocks import AnalysisConfig, Config, PathsConfig, SchedulingConfig, TrainingConfig
+from wattsweep.config.loading import load, parse
+from wattsweep.config.power import IpmiConfig, PowerConfig, SimulatedConfig
+from wattsweep.config.sweeps import Hypercube
+
+__all__ = [
+    "AnalysisConfig",
+    "Config",
+    "Hypercube",
+    "IpmiConfig",
+    "PathsConfig",
+    "PowerConfig",
+    "SchedulingConfig",
+    "SimulatedConfig",
+    "TrainingConfig",
+    "load",
+    "parse",
+]

@@ -1,0 +1,93 @@
+"""The blocks `training`, `scheduling`, `analysis` and `paths`, and the whole configuration."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from wattsweep.config.power import PowerConfig
+from wattsweep.config.sweeps import Hypercube, Integer, Share
+from wattsweep.config.types import Block, Duration
+
+Engine = Literal["compiled", "keras-fit"]
+
+
+class TrainingConfig(Block):
+    """How networks are trained. The engine is part of an experiment's identity, since its energy is its own."""
+
+    engine: Engine = Field(
+        default="compiled",
+        description="`compiled` trains many epochs per call of one XLA program; `keras-fit` is Keras' own loop, the "
+        "reference.",
+    )
+    threads: Annotated[Integer, Field(ge=1)] = Field(default=1, description="CPU threads that TensorFlow may use.")
+
+
+class SchedulingConfig(Block):
+    """How runs are packed into jobs and what a job asks for."""
+
+    shard_wall_time_s: Duration = Field(
+        default=7200.0,
+        gt=0,
+        alias="shard_wall_time",
+        description="Predicted wall time that a shard is filled to.",
+    )
+    wall_time_margin: float = Field(
+        default=1.5,
+        ge=1,
+        description="A job asks for this many times its predicted wall time, more on each retry.",
+    )
+    memory_mb: Annotated[Integer, Field(ge=500)] = Field(default=4000, description="Memory that a job asks for, in MB.")
+    partition: str | None = Field(default=None, description="Slurm partition.")
+    account: str | None = Field(default=None, description="Slurm account.")
+
+
+class AnalysisConfig(Block):
+    """How the energy model is fitted."""
+
+    folds: Annotated[Integer, Field(ge=2)] = Field(
+        default=5,
+        description="Parts of the experiments that are held out in turn to measure the model's error.",
+    )
+    bootstrap_samples: Annotated[Integer, Field(ge=20)] = Field(
+        default=500, description="Resamples behind the intervals of the coefficients."
+    )
+    confidence: Share = Field(default=0.95, description="Confidence of the intervals.")
+    seed: Annotated[Integer, Field(ge=0)] = Field(default=0, description="Seed of folds and resamples.")
+
+
+class PathsConfig(Block):
+    """Where things are. Relative paths start at the folder that Snakemake runs in."""
+
+    results: Path = Field(default=Path("results"), description="Everything that wattsweep writes.")
+    pmlb: Path = Field(
+        default=Path("data/pmlb"),
+        description="Folder in PMLB's layout (NAME/NAME.tsv.gz), looked into before anything is downloaded to it.",
+    )
+
+
+def as_hypercubes(sweep: Any) -> Any:
+    """A sweep of one hypercube may leave out the list around it."""
+    return sweep if isinstance(sweep, list) else [sweep]
+
+
+SweepName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+Sweep = Annotated[
+    list[Hypercube],
+    Field(min_length=1),
+    BeforeValidator(as_hypercubes, json_schema_input_type=Hypercube | list[Hypercube]),
+]
+
+
+class Config(Block):
+    """The whole of config.yaml."""
+
+    sweeps: Annotated[dict[SweepName, Sweep], Field(min_length=1)] = Field(
+        description="The grid: named sweeps, each a hypercube of settings or a list of them. Sweeps that share an "
+        "experiment share its runs."
+    )
+    training: TrainingConfig = Field(default_factory=TrainingConfig, description="How networks are trained.")
+    power: PowerConfig = Field(default_factory=PowerConfig, description="Where watts come from.")
+    scheduling: SchedulingConfig = Field(default_factory=SchedulingConfig, description="How runs become jobs.")
+    analysis: AnalysisConfig = Field(default_factory=AnalysisConfig, description="How the energy model is fitted.")
+    paths: PathsConfig = Field(default_factory=PathsConfig, description="Where things are.")

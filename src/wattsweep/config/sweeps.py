@@ -1,0 +1,113 @@
+"""The `sweeps` block: hypercubes of settings. Each axis takes one value, a list, or `powers_of_two: [a, b]`."""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from wattsweep.config.messages import nearest
+from wattsweep.config.types import Block
+from wattsweep.datasets.names import resolve as resolve_dataset
+from wattsweep.networks import SHAPES
+
+Optimizer = Literal["adam"]
+
+T = TypeVar("T")
+
+
+class PowersOfTwo(Block):
+    """All powers of two from 2^a to 2^b, every `step`-th exponent, both ends included where the step meets them."""
+
+    powers_of_two: tuple[int, int] = Field(description="First and last exponent.")
+    step: int = Field(default=1, ge=1, description="Distance between exponents.")
+
+    def values(self) -> list[int]:
+        """The powers, smallest first."""
+        first, last = self.powers_of_two
+        if not 0 <= first <= last <= 62:
+            raise ValueError(f"powers_of_two: [{first}, {last}] is not an increasing pair of exponents from 0 to 62")
+        return [2**exponent for exponent in range(first, last + 1, self.step)]
+
+
+def expand_axis(value: Any) -> Any:
+    """The list of values that an axis of the config stands for; raises ValueError for an empty list."""
+    if isinstance(value, dict):
+        return PowersOfTwo.model_validate(value).values()
+    if not isinstance(value, list):
+        return [value]
+    if not value:
+        raise ValueError("an axis needs at least one value")
+    return value
+
+
+def refuse_boolean(value: Any) -> Any:
+    """Pass any value but True and False, which YAML makes of yes, no, on and off."""
+    if isinstance(value, bool):
+        raise ValueError("a number is wanted here, not a truth value (YAML reads yes, no, on and off as such)")
+    return value
+
+
+def known_shape(value: str) -> str:
+    """Pass a known shape's name."""
+    if value not in SHAPES:
+        raise ValueError(f"not known{nearest(value, SHAPES)} Allowed: {', '.join(SHAPES)}")
+    return value
+
+
+def known_dataset(value: str) -> str:
+    """The dataset's full name, `source:name`."""
+    name = resolve_dataset(value)
+    return f"{name.source}:{name.name}"
+
+
+class AxisForms:
+    """Tells the JSON schema that an axis is one value, a list of them or, for integers, powers of two."""
+
+    def __init__(self, *, powers_of_two: bool) -> None:
+        self.powers_of_two = powers_of_two
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        values = handler(core_schema)
+        forms = [values["items"], values | {"minItems": 1}]
+        if self.powers_of_two:
+            forms.append(PowersOfTwo.model_json_schema())
+        return {"anyOf": forms}
+
+
+Axis = Annotated[list[T], AxisForms(powers_of_two=False), BeforeValidator(expand_axis)]
+IntegerAxis = Annotated[list[T], AxisForms(powers_of_two=True), BeforeValidator(expand_axis)]
+
+Integer = Annotated[int, Field(strict=True)]
+Number = Annotated[float, BeforeValidator(refuse_boolean), Field(allow_inf_nan=False)]
+Shape = Annotated[str, AfterValidator(known_shape), Field(json_schema_extra={"enum": list(SHAPES)})]
+Dataset = Annotated[str, AfterValidator(known_dataset)]
+
+Size = Annotated[Integer, Field(ge=2**5, le=2**27)]
+Depth = Annotated[Integer, Field(ge=2, le=20)]
+Count = Annotated[Integer, Field(ge=1)]
+BatchSize = Annotated[Integer, Field(ge=1, le=4096)]
+Rate = Annotated[Number, Field(gt=0)]
+Noise = Annotated[Number, Field(ge=0, lt=1)]
+Share = Annotated[Number, Field(gt=0, lt=1)]
+
+
+class Hypercube(Block):
+    """Every combination of the values of its axes is an experiment."""
+
+    dataset: Axis[Dataset] = Field(
+        description="Names of datasets: `digits`, `bundled:digits`, `pmlb:529_pollen`, `synthetic:classes_1000x8x5`."
+    )
+    shape: Axis[Shape] = Field(description="How layer widths follow from depth and size.")
+    size: IntegerAxis[Size] = Field(description="Wanted number of trainable parameters, 2^5 to 2^27.")
+    depth: IntegerAxis[Depth] = Field(description="Number of dense layers, the output layer included, 2 to 20.")
+    epochs: IntegerAxis[Count] = Field(default=[3000], description="Passes over the training rows.")
+    batch_size: IntegerAxis[BatchSize] = Field(default=[256], description="Rows of a minibatch.")
+    learning_rate: Axis[Rate] = Field(default=[1e-4], description="Step size of the optimizer.")
+    optimizer: Axis[Optimizer] = Field(default=["adam"], description="Rule that turns gradients into steps.")
+    label_noise: Axis[Noise] = Field(
+        default=[0.0],
+        description="Share of training labels replaced; for regression, noise in units of std(y).",
+    )
+    test_split: Axis[Share] = Field(default=[0.2], description="Share of the rows kept for testing.")
+    repetitions: Count = Field(default=1, description="Runs of each experiment, each with its own seed.")

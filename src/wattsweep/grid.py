@@ -1,0 +1,113 @@
+"""Expands sweeps into experiments and runs, each with an id that follows from its settings alone.
+
+`expand(config)` gives the experiments, each once, whatever number of sweeps holds it; `Experiment.run(repetition)` gives
+a run with its id and seed. Ids do not depend on the rest of the grid, so editing a grid never renames what is done.
+"""
+
+import hashlib
+import itertools
+import json
+from dataclasses import asdict, dataclass, fields
+
+from wattsweep.config import Config, Hypercube
+
+ID_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What makes an experiment the one it is. A new field needs a default that leaves canonical forms unchanged."""
+
+    dataset_source: str
+    dataset: str
+    shape: str
+    size: int
+    depth: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: str
+    label_noise: float
+    test_split: float
+    engine: str
+
+    def canonical(self) -> str:
+        """The JSON text that the experiment's id is the hash of: sorted keys, no blanks, shortest float forms."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training of an experiment."""
+
+    run_id: str
+    experiment_id: str
+    repetition: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One distinct setting, the sweeps that hold it and the repetitions they ask for."""
+
+    experiment_id: str
+    settings: Settings
+    repetitions: int
+    sweeps: tuple[str, ...]
+
+    def run(self, repetition: int) -> Run:
+        """The run with this number, counted from 0; numbers past `repetitions` are a block's further runs."""
+        return make_run(self.experiment_id, repetition)
+
+    def runs(self) -> list[Run]:
+        """The runs that the grid asks for."""
+        return [self.run(repetition) for repetition in range(self.repetitions)]
+
+
+def expand(config: Config) -> list[Experiment]:
+    """Every experiment of the sweeps, each once, in the order of the config.
+
+    An experiment in several sweeps takes the largest number of repetitions that any of them asks for.
+    """
+    held: dict[Settings, tuple[int, tuple[str, ...]]] = {}
+    for sweep, hypercubes in config.sweeps.items():
+        for hypercube in hypercubes:
+            for settings in _settings(hypercube, config.training.engine):
+                repetitions, sweeps = held.get(settings, (0, ()))
+                names = sweeps if sweep in sweeps else (*sweeps, sweep)
+                held[settings] = (max(repetitions, hypercube.repetitions), names)
+    return [
+        Experiment(experiment_id(settings), settings, repetitions, sweeps)
+        for settings, (repetitions, sweeps) in held.items()
+    ]
+
+
+def experiment_id(settings: Settings) -> str:
+    """The first 64 bits of the SHA-256 of the canonical settings, in hexadecimal."""
+    return _digest(settings.canonical())[:ID_DIGITS]
+
+
+def make_run(experiment: str, repetition: int) -> Run:
+    """The run of an experiment id with this number; its seed (63 bits) follows from its id."""
+    if repetition < 0:
+        raise ValueError(f"repetition = {repetition}: repetitions are counted from 0")
+    run_id = _digest(f"{experiment}/{repetition}")[:ID_DIGITS]
+    seed = int(_digest(f"seed/{run_id}")[:ID_DIGITS], 16) >> 1
+    return Run(run_id, experiment, repetition, seed)
+
+
+AXES = [field.name for field in fields(Settings) if field.name not in ("dataset_source", "engine")]
+
+
+def _settings(hypercube: Hypercube, engine: str) -> list[Settings]:
+    combinations = itertools.product(*(getattr(hypercube, axis) for axis in AXES))
+    return [_one(dict(zip(AXES, values, strict=True)), engine) for values in combinations]
+
+
+def _one(values: dict[str, object], engine: str) -> Settings:
+    source, name = str(values.pop("dataset")).split(":", maxsplit=1)
+    return Settings(dataset_source=source, dataset=name, engine=engine, **values)  # type: ignore[arg-type]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,114 @@
+"""What one run leaves behind: the content of a run file, as plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wattsweep.grid import Run, Settings
+from wattsweep.power import RunEnergy, SourceDescription, Trace
+
+PhaseName = Literal["idle_before", "setup", "training", "evaluation", "idle_after"]
+Provenance = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What the node did in a window [start_s, end_s) of its monotonic clock."""
+
+    name: PhaseName
+    start_s: float
+    end_s: float
+
+    @property
+    def duration_s(self) -> float:
+        """The window's length in s."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The network that was trained; `widths` are those of its dense layers, the output layer last."""
+
+    n_inputs: int
+    widths: tuple[int, ...]
+    n_parameters: int
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of response columns."""
+        return self.widths[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """The data it was trained on; `sha256` is that of the prepared arrays."""
+
+    task: str
+    head: str
+    n_observations: int
+    n_train: int
+    n_test: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunPower:
+    """How a run's power was measured and what came of it.
+
+    The trace spans the block from its idle_before to its idle_after. `idle_w` and `mean_w` are the block's idle and
+    mean power; `reason` is empty where `status` is "ok".
+    """
+
+    source: SourceDescription
+    selected_because: str
+    trace: Trace
+    block_id: str
+    block_start_s: float
+    block_end_s: float
+    block_runs: int
+    idle_w: float
+    idle_lower_w: float
+    idle_upper_w: float
+    mean_w: float
+    status: Literal["ok", "refused"]
+    reason: str
+    energy: RunEnergy
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run: its identity, what was trained on what, its history, its phases and its power.
+
+    `history` maps each of the 20 metrics to a float32 array of one value per epoch. `utc_offset_s` added to a
+    monotonic time gives Unix time. `power` is None where power was not measured, or not yet (a staged run).
+    """
+
+    run: Run
+    settings: Settings
+    network: Network
+    data: DataFacts
+    provenance: Provenance
+    history: Mapping[str, NDArray[np.float32]]
+    phases: tuple[Phase, ...]
+    utc_offset_s: float
+    power: RunPower | None = None
+
+    def phase(self, name: PhaseName) -> Phase:
+        """The run's phase of this name; KeyError where it has none."""
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        raise KeyError(f"run {self.run.run_id} has no phase {name}; it has {[p.name for p in self.phases]}")
+
+    @property
+    def training(self) -> Phase:
+        """The window in which its network was trained."""
+        return self.phase("training")
+
+    @property
+    def started_at_s(self) -> float:
+        """When its training began, in Unix time."""
+        return self.training.start_s + self.utc_offset_s
