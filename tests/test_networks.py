@@ -15,8 +15,9 @@ from wattsweep.networks import (
     relative_error,
 )
 
-# Worked out by hand from BUTTER's rules: for each, the count of parameters as a function of w, then the counts of
-# the scales around the wanted size. Inputs and outputs are those of the tasks after their columns are encoded.
+# Worked out by hand from BUTTER's rules: for each, the count of parameters as a function of w, then the
+# counts of the scales around the wanted size. Inputs and outputs are those of the tasks after their columns
+# are encoded.
 POLLEN, HOUSES, BANANA = (4, 1), (8, 1), (2, 1)
 WINE, CONNECT_4, NURSERY, MNIST = (11, 7), (126, 3), (26, 4), (784, 10)
 
@@ -42,8 +43,8 @@ HAND_WORKED: list[tuple[str, int, int, tuple[int, int], list[int], int]] = [
     # w, (3w+7)/4, (w+7)/2, (w+21)/4, 7: 31 -> 12*31 + 32*25 + 26*19 + 20*13 + 14*7 = 2024 (24 short);
     # 32, 25.75, 19.5 to even 20, 13.25 -> 384 + 858 + 540 + 273 + 98 = 2153
     ("trapezoid", 5, 2**11, WINE, [31, 25, 19, 13, 7], 2024),
-    # w below the outputs, so the layers widen. w, (w+10)/2, 10: 5, 7.5 to even 8 -> 785*5 + 6*8 + 9*10 = 4063;
-    # 6, 8 -> 4710+56+90 = 4856
+    # w below the outputs, so the layers widen. w, (w+10)/2, 10: 5, 7.5 to even 8 -> 785*5 + 6*8 + 9*10 =
+    # 4063; 6, 8 -> 4710+56+90 = 4856
     ("trapezoid", 3, 2**12, MNIST, [5, 8, 10], 4063),
     # w, sqrt(w), 1: 59, 7.68 -> 9*59 + 60*8 + 9 = 1020 (4 short); 60, 7.75 -> 540+488+9 = 1037
     ("exponential", 3, 2**10, HOUSES, [59, 8, 1], 1020),
@@ -53,12 +54,14 @@ HAND_WORKED: list[tuple[str, int, int, tuple[int, int], list[int], int]] = [
     ("exponential", 3, 2**12, NURSERY, [87, 19, 4], 4101),
     # never below the 3 outputs: even w = 1 gives 127*3 + 4*3 + 4*3 = 405
     ("exponential", 3, 2**5, CONNECT_4, [3, 3, 3], 405),
-    # w, w/2, 1: 36, 18 -> 9*36 + 37*18 + 19 = 1009 (15 short); 37, 18.5 to even 18 -> 333+684+19 = 1036 (12 over)
+    # w, w/2, 1: 36, 18 -> 9*36 + 37*18 + 19 = 1009 (15 short); 37, 18.5 to even 18 -> 333+684+19 = 1036 (12
+    # over)
     ("wide_first_2x", 3, 2**10, HOUSES, [37, 18, 1], 1036),
     # w, w/4, w/4, 7: 93, 23.25 -> 1116+94*23+24*23+24*7 = 3998 (98 short);
     # 94, 23.5 to even 24 -> 1128 + 95*24 + 25*24 + 25*7 = 4183 (87 over)
     ("wide_first_4x", 4, 2**12, WINE, [94, 24, 24, 7], 4183),
-    # w, three of w/8, 3: 113, 14.1 -> 127*113 + 114*14 + 2*15*14 + 15*3 = 16412 (28 over); 112 -> 16271 (113 short)
+    # w, three of w/8, 3: 113, 14.1 -> 127*113 + 114*14 + 2*15*14 + 15*3 = 16412 (28 over); 112 -> 16271 (113
+    # short)
     ("wide_first_8x", 5, 2**14, CONNECT_4, [113, 14, 14, 14, 3], 16412),
     # w, w/16, 1: 36, 2.25 -> 5*36 + 37*2 + 3 = 257 (1 over); 35, 2.19 -> 175+72+3 = 250
     ("wide_first_16x", 3, 2**8, POLLEN, [36, 2, 1], 257),
@@ -115,9 +118,7 @@ def test_no_scale_comes_closer(shape: str, depth: int, size: int, n_inputs: int,
 
 
 @given(st.sampled_from(SHAPES), depths, sizes, input_counts, output_counts)
-def test_neighbouring_scales_are_no_closer(
-    shape: str, depth: int, size: int, n_inputs: int, n_outputs: int
-) -> None:
+def test_neighbouring_scales_are_no_closer(shape: str, depth: int, size: int, n_inputs: int, n_outputs: int) -> None:
     widths = layer_widths(shape, depth, size, n_inputs, n_outputs)
     count = count_parameters(n_inputs, widths)
     w = widths[0]

@@ -3,8 +3,8 @@
 Use `layer_widths` to get a network, `count_parameters` to know what it came to, and `relative_error` with
 `CONFORMANCE_TOLERANCE` to decide whether it may stand for the size that was asked for.
 
-The rules are BUTTER's (arXiv 2207.12547). A shape gives the widths of the dense layers as a function of one free
-scale w; w is the whole number whose count of trainable parameters is closest to the wanted size.
+The rules are BUTTER's (arXiv 2207.12547). A shape gives the widths of the dense layers as a function of one
+free scale w; w is the whole number whose count of trainable parameters is closest to the wanted size.
 """
 
 import difflib
@@ -25,8 +25,8 @@ def layer_widths(shape: str, depth: int, size: int, n_inputs: int, n_outputs: in
     """Widths of the `depth` dense layers of a network, output last, the input's width not included.
 
     `depth` counts the output layer and lies in 2..20; `size` is the wanted number of trainable parameters, in
-    2^5..2^27; `n_inputs` and `n_outputs` are at least 1. Of two scales equally close to `size` the smaller is taken.
-    The result may be far from `size` (see `relative_error`): even w = 1 can be too large.
+    2^5..2^27; `n_inputs` and `n_outputs` are at least 1. Of two scales equally close to `size` the smaller is
+    taken. The result may be far from `size` (see `relative_error`): even w = 1 can be too large.
 
     At depth 2 every shape gives the same network, but for `exponential`, which never goes below `n_outputs`.
     For `rectangle_residual` the widths are the rectangle's; its additions have no parameters.
@@ -47,7 +47,7 @@ def layer_widths(shape: str, depth: int, size: int, n_inputs: int, n_outputs: in
 
 
 def count_parameters(n_inputs: int, widths: Sequence[int]) -> int:
-    """Trainable parameters, kernels and biases, of dense layers of these widths: the sum of (in + 1) x out."""
+    """Trainable parameters, kernels and biases, of dense layers of these widths: sum of (in + 1) x out."""
     total = 0
     for width in widths:
         total += (n_inputs + 1) * width

@@ -1,0 +1,37 @@
+"""Training of fully connected networks, with 20 metrics at every epoch.
+
+- `configure(threads)` sets TensorFlow up; call it once, before anything else here touches TensorFlow.
+- `make_engine(name, plan)` gives the engine "compiled" (many epochs per call of one XLA program) or "keras-fit" (the
+  reference, Keras' own loop); `prepare` it, then `train` any number of runs.
+
+Importing this package does not import TensorFlow.
+"""
+
+from wattsweep.errors import TrainingError
+from wattsweep.training.runtime import Runtime, configure
+from wattsweep.training.types import HISTORY_NAMES, METRICS, Architecture, Engine, Trained, TrainingPlan
+
+__all__ = [
+    "HISTORY_NAMES",
+    "METRICS",
+    "Architecture",
+    "Engine",
+    "Runtime",
+    "Trained",
+    "TrainingPlan",
+    "configure",
+    "make_engine",
+]
+
+
+def make_engine(name: str, plan: TrainingPlan) -> Engine:
+    """The engine of this name for a plan; raises TrainingError for an unknown name."""
+    if name == "compiled":
+        from wattsweep.training.compiled import CompiledEngine
+
+        return CompiledEngine(plan)
+    if name == "keras-fit":
+        from wattsweep.training.keras_fit import KerasFitEngine
+
+        return KerasFitEngine(plan)
+    raise TrainingError(f"training.engine = {name!r}: not known. Allowed: compiled, keras-fit.")

@@ -1,0 +1,106 @@
+"""The reference engine: Keras' own `fit`, handed the same initial weights and batch orders as the compiled engine.
+
+`fit(shuffle=True)` is not used: with a seed set, Keras 3 repeats one permutation in every epoch, and without one a run
+could not be repeated.
+"""
+
+import time
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from wattsweep.datasets import Split
+from wattsweep.training.randomness import initial_weights, row_orders
+from wattsweep.training.types import HISTORY_NAMES, METRICS, Architecture, Trained, TrainingPlan
+
+LOSSES = {"regression": "mean_squared_error", "binary": "binary_crossentropy", "softmax": "categorical_crossentropy"}
+
+
+class KerasFitEngine:
+    """Trains the runs of one plan with one Keras model, set back to its initial state for each run."""
+
+    def __init__(self, plan: TrainingPlan) -> None:
+        self.plan = plan
+
+    def prepare(self) -> None:
+        """Build and discard a model, so that Keras has imported what it needs."""
+        build_model(self.plan)
+
+    def train(self, split: Split, seed: int) -> Trained:
+        """Train one network with `fit`, the test set evaluated at the end of each epoch."""
+        model = build_model(self.plan)
+        model.set_weights(initial_weights(self.plan.architecture, seed))
+        batches = OrderedBatches(split, self.plan.batch_size)
+        orders = row_orders(self.plan.n_train, seed)
+        start_s = time.monotonic()
+        fitted = model.fit(
+            batches,
+            epochs=self.plan.epochs,
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: batches.set_order(next(orders)))],
+            validation_data=(split.test_x, split.test_y),
+            validation_batch_size=self.plan.batch_size,
+            shuffle=False,
+            verbose=0,
+        )
+        end_s = time.monotonic()
+        history = {name: np.asarray(fitted.history[name], np.float32) for name in HISTORY_NAMES}
+        return Trained(history, start_s, end_s)
+
+
+class OrderedBatches(keras.utils.PyDataset):  # type: ignore[misc]
+    """The minibatches of an epoch in a given order of the rows.
+
+    Keras calls `on_epoch_end` once more than there are epochs (it looks at two batches first), so the order of an
+    epoch is set by a callback at its beginning.
+    """
+
+    def __init__(self, split: Split, batch_size: int) -> None:
+        super().__init__()
+        self.split = split
+        self.batch_size = batch_size
+        self.order: NDArray[np.int32] = np.arange(len(split.train_x), dtype=np.int32)
+
+    def set_order(self, order: NDArray[np.int32]) -> None:
+        """Take the rows in this order from now on."""
+        self.order = order
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return self.split.train_x[rows], self.split.train_y[rows]
+
+
+def build_model(plan: TrainingPlan) -> Any:
+    """The compiled Keras model of a plan."""
+    inputs = keras.Input((plan.architecture.n_inputs,))
+    model = keras.Model(inputs, _layers(plan.architecture, inputs))
+    model.compile(
+        optimizer=keras.optimizers.Adam(plan.learning_rate),
+        loss=LOSSES[plan.architecture.head],
+        metrics=["accuracy", *(keras.metrics.get(name) for name in _metric_classes())],
+    )
+    return model
+
+
+def _layers(architecture: Architecture, values: Any) -> Any:
+    *hidden, outputs = architecture.widths
+    for index, width in enumerate(hidden):
+        layer = keras.layers.Dense(width, activation="relu")(values)
+        values = keras.layers.add([layer, values]) if architecture.residual and index > 0 else layer
+    activation = "softmax" if architecture.head == "softmax" else "sigmoid"
+    return keras.layers.Dense(outputs, activation=activation)(values)
+
+
+def _metric_classes() -> list[dict[str, Any]]:
+    names = [name for name in METRICS if name not in ("loss", "accuracy")]
+    return [
+        {"class_name": _class_name(name), "config": {"name": name}} for name in names
+    ]
+
+
+def _class_name(name: str) -> str:
+    return {"kullback_leibler_divergence": "KLDivergence"}.get(name, name.title().replace("_", ""))

@@ -1,0 +1,85 @@
+"""The ten metrics of an epoch as Keras 3 defines them, as sums over rows that can be accumulated over batches."""
+
+import tensorflow as tf
+
+from wattsweep.datasets import Head
+from wattsweep.training.types import METRICS
+
+EPSILON = 1e-7
+"""Keras' default fuzz factor."""
+
+RMSE = METRICS.index("root_mean_squared_error")
+
+
+def row_losses(head: Head, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """The loss of each row, [rows]. Cross-entropies come from logits, as Keras takes them back from its activations."""
+    if head == "softmax":
+        return tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+    if head == "binary":
+        return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits), axis=-1)
+    return tf.reduce_mean(tf.square(tf.sigmoid(logits) - targets), axis=-1)
+
+
+def predictions(head: Head, logits: tf.Tensor) -> tf.Tensor:
+    """The network's output, [rows, outputs]: softmax of the logits, or their sigmoid."""
+    return tf.nn.softmax(logits) if head == "softmax" else tf.sigmoid(logits)
+
+
+def metric_sums(head: Head, targets: tf.Tensor, logits: tf.Tensor, real: tf.Tensor | None = None) -> tf.Tensor:
+    """Sum over rows of each metric's row value, [10] in the order of METRICS; `finish` makes metrics of them.
+
+    targets, logits: [rows, outputs]. real: [rows], 1 for rows that count and 0 for padding; None: all count.
+    """
+    predicted = predictions(head, logits)
+    squared = tf.reduce_mean(tf.square(predicted - targets), axis=-1)
+    signed = _hinge_labels(targets, real)
+    margins = tf.maximum(1.0 - signed * predicted, 0.0)
+    rows = {
+        "loss": row_losses(head, targets, logits),
+        "accuracy": _accuracy(head, targets, predicted),
+        "mean_squared_error": squared,
+        "mean_absolute_error": tf.reduce_mean(tf.abs(predicted - targets), axis=-1),
+        "root_mean_squared_error": squared,
+        "mean_squared_logarithmic_error": tf.reduce_mean(tf.square(_log1p(predicted) - _log1p(targets)), axis=-1),
+        "hinge": tf.reduce_mean(margins, axis=-1),
+        "squared_hinge": tf.reduce_mean(tf.square(margins), axis=-1),
+        "cosine_similarity": tf.reduce_sum(_unit(targets) * _unit(predicted), axis=-1),
+        "kullback_leibler_divergence": _divergence(targets, predicted),
+    }
+    values = tf.stack([rows[name] for name in METRICS])
+    return tf.reduce_sum(values if real is None else values * real, axis=1)
+
+
+def finish(sums: tf.Tensor, n_rows: int) -> tf.Tensor:
+    """The metrics of `n_rows` rows from their sums, [10]: means, and the root for the root mean squared error."""
+    means = sums / float(n_rows)
+    return tf.concat([means[:RMSE], tf.sqrt(means[RMSE : RMSE + 1]), means[RMSE + 1 :]], axis=0)
+
+
+def _accuracy(head: Head, targets: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
+    if head == "softmax":
+        return tf.cast(tf.equal(tf.argmax(targets, -1), tf.argmax(predicted, -1)), tf.float32)
+    return tf.reduce_mean(tf.cast(tf.equal(targets, tf.cast(predicted > 0.5, tf.float32)), tf.float32), axis=-1)
+
+
+def _hinge_labels(targets: tf.Tensor, real: tf.Tensor | None) -> tf.Tensor:
+    """Keras' hinge turns 0/1 targets into -1/1, and leaves a batch that has any other target as it is."""
+    is_binary = tf.logical_or(tf.equal(targets, 0.0), tf.equal(targets, 1.0))
+    if real is not None:
+        is_binary = tf.logical_or(is_binary, tf.equal(real, 0.0)[:, tf.newaxis])
+    return tf.where(tf.reduce_all(is_binary), 2.0 * targets - 1.0, targets)
+
+
+def _log1p(values: tf.Tensor) -> tf.Tensor:
+    return tf.math.log(tf.maximum(values, EPSILON) + 1.0)
+
+
+def _unit(values: tf.Tensor) -> tf.Tensor:
+    norm = tf.math.rsqrt(tf.reduce_sum(tf.square(values), axis=-1, keepdims=True))
+    return values * tf.minimum(norm, 1.0 / EPSILON)
+
+
+def _divergence(targets: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
+    targets = tf.clip_by_value(targets, EPSILON, 1.0)
+    predicted = tf.clip_by_value(predicted, EPSILON, 1.0)
+    return tf.reduce_sum(targets * tf.math.log(targets / predicted), axis=-1)

@@ -1,0 +1,37 @@
+"""TensorFlow's set-up in a process: quiet, as many threads as asked, and which device it trains on."""
+
+import os
+from dataclasses import dataclass
+
+from wattsweep.errors import TrainingError
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The device that TensorFlow trains on and the CPU threads that it may use."""
+
+    device: str
+    threads: int
+
+
+def configure(threads: int) -> Runtime:
+    """Import TensorFlow and hold it to `threads` CPU threads; GPUs allocate memory as they need it.
+
+    Raises TrainingError where TensorFlow was already used in this process with other settings.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        gpus = tf.config.list_physical_devices("GPU")
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+    except RuntimeError as error:
+        raise TrainingError(f"TensorFlow was used in this process before training.threads = {threads}") from error
+    if not gpus:
+        return Runtime("cpu", threads)
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return Runtime(f"gpu: {details.get('device_name', gpus[0].name)}", threads)
