@@ -1,7 +1,8 @@
 """Expands sweeps into experiments and runs, each with an id that follows from its settings alone.
 
-`expand(config)` gives the experiments, each once, whatever number of sweeps holds it; `Experiment.run(repetition)` gives
-a run with its id and seed. Ids do not depend on the rest of the grid, so editing a grid never renames what is done.
+`expand(config)` gives the experiments, each once, whatever number of sweeps holds it; `Experiment.run(repetition)`
+gives a run with its id and seed. Ids do not depend on the rest of the grid, so editing a grid never renames what is
+done.
 """
 
 import hashlib

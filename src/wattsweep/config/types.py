@@ -3,10 +3,10 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 SECONDS_PER_UNIT = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-DURATION_PATTERN = r"^\s*\d+(\.\d+)?\s*(ms|s|min|h|d)\s*$"
+DURATION_PATTERN = r"^\s*(\d+(?:\.\d+)?(?:e-?\d+)?)\s*(ms|s|min|h|d)\s*$"
 
 
 class Block(BaseModel):
@@ -15,21 +15,24 @@ class Block(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_alias=True, validate_by_name=True)
 
 
-def parse_duration(value: Any) -> Any:
-    """The seconds in a duration such as "90 s", "10 min" or "1.5 h"; a float (already seconds) passes.
+def parse_duration(value: Any) -> float:
+    """The seconds in a duration such as "90 s", "10 min" or "1.5 h"; raises ValueError for a number without a unit."""
+    match = re.match(DURATION_PATTERN, value) if isinstance(value, str) else None
+    if match is None:
+        units = ", ".join(SECONDS_PER_UNIT)
+        raise ValueError(f"a duration is a number and a unit ({units}), such as '90 s' or '10 min'")
+    number, unit = match.groups()
+    return float(number) * SECONDS_PER_UNIT[unit]
 
-    Raises ValueError for a number without a unit.
-    """
-    if isinstance(value, float):
-        return value
-    if isinstance(value, str) and re.match(DURATION_PATTERN, value):
-        number, unit = re.findall(r"[\d.]+|[a-z]+", value)
-        return float(number) * SECONDS_PER_UNIT[unit]
-    raise ValueError(f"a duration is a number and a unit ({', '.join(SECONDS_PER_UNIT)}), such as '90 s' or '10 min'")
+
+def format_duration(seconds: float) -> str:
+    """The duration as `parse_duration` reads it, exactly."""
+    return f"{seconds!r} s"
 
 
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration, json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)]),
+    PlainSerializer(format_duration, when_used="json"),
 ]
 """A duration in seconds, written with its unit in config.yaml."""

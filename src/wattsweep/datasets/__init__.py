@@ -7,7 +7,7 @@ Which function to use when:
 - `prepare` reads a dataset from its source and encodes it, once, into a file; `dataset_path` says where that
   file is.
 - `read_facts` gives the size of a prepared dataset, for planning; `load` gives its arrays, for training.
-- `split` gives the training and test rows of one run.
+- `split` gives the training and test rows of one run, `split_counts` how many of each.
 - `encode` turns any `RawTable` of your own into a `Dataset`.
 
 Importing this package imports NumPy and nothing heavier: scikit-learn, pandas and pmlb are imported by the
@@ -17,7 +17,7 @@ functions that need them.
 from wattsweep.datasets.cache import DatasetFacts, dataset_path, load, prepare, read_facts
 from wattsweep.datasets.names import DatasetName, known_names, resolve, task_of
 from wattsweep.datasets.preprocessing import encode
-from wattsweep.datasets.split import Split, split
+from wattsweep.datasets.split import Split, split, split_counts
 from wattsweep.datasets.types import Column, Dataset, Head, RawTable, Task
 
 __all__ = [
@@ -37,5 +37,6 @@ __all__ = [
     "read_facts",
     "resolve",
     "split",
+    "split_counts",
     "task_of",
 ]

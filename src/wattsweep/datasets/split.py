@@ -39,7 +39,7 @@ def split(dataset: Dataset, *, test_split: float, label_noise: float, seed: int)
     Raises ValueError when `test_split` leaves no row to train on or none to test on, when `label_noise` is
     outside [0, 1) or when `seed` is negative.
     """
-    n_test, n_train = _counts(dataset, test_split)
+    n_train, n_test = split_counts(dataset.n_observations, test_split)
     if not 0 <= label_noise < 1:
         raise ValueError(f"label_noise is {label_noise}: give a share of the training rows in [0, 1)")
     if seed < 0:
@@ -57,17 +57,20 @@ def split(dataset: Dataset, *, test_split: float, label_noise: float, seed: int)
     return Split(dataset.features[train], train_y, dataset.features[test], dataset.responses[test])
 
 
-def _counts(dataset: Dataset, test_split: float) -> tuple[int, int]:
-    n = dataset.n_observations
+def split_counts(n_observations: int, test_split: float) -> tuple[int, int]:
+    """Rows to train on and rows to test on; the test takes ceil(test_split x n_observations).
+
+    Raises ValueError when that leaves no row on one side.
+    """
     if not 0 <= test_split <= 1:
         raise ValueError(f"test_split is {test_split}: give a share of the rows between 0 and 1")
-    n_test = math.ceil(_decimal(test_split) * n)
-    if not 0 < n_test < n:
+    n_test = math.ceil(_decimal(test_split) * n_observations)
+    if not 0 < n_test < n_observations:
         raise ValueError(
-            f"test_split is {test_split}: of the {n} rows of {dataset.source}:{dataset.name} it sets {n_test} "
-            "apart for the test; give a share that leaves rows on both sides"
+            f"test_split is {test_split}: of {n_observations} rows it sets {n_test} apart for the test; "
+            "give a share that leaves rows on both sides"
         )
-    return n_test, n - n_test
+    return n_observations - n_test, n_test
 
 
 def _decimal(share: float) -> Fraction:

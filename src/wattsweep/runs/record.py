@@ -58,8 +58,9 @@ class DataFacts:
 class RunPower:
     """How a run's power was measured and what came of it.
 
-    The trace spans the block from its idle_before to its idle_after. `idle_w` and `mean_w` are the block's idle and
-    mean power; `reason` is empty where `status` is "ok".
+    The trace spans the block from its idle_before to its idle_after. `block_training_s` is the time that the block's
+    `block_runs` runs trained. `idle_w` and `mean_w` are the block's idle and mean power; `reason` is empty where
+    `status` is "ok".
     """
 
     source: SourceDescription
@@ -69,6 +70,7 @@ class RunPower:
     block_start_s: float
     block_end_s: float
     block_runs: int
+    block_training_s: float
     idle_w: float
     idle_lower_w: float
     idle_upper_w: float

@@ -75,7 +75,7 @@ def epochs_per_call(plan: TrainingPlan) -> int:
     operations = plan.n_train * max(3 * parameters, 2000)
     rows = plan.n_batches * plan.batch_size
     most = min(ROW_OPERATIONS_PER_CALL / operations, ORDER_BYTES_PER_CALL / (4 * rows), plan.epochs)
-    return 2 ** int(np.log2(max(most, 1)))
+    return 1 << int(np.log2(max(most, 1)))
 
 
 def _calls(epochs: int, per_call: int) -> Iterator[int]:
@@ -123,7 +123,7 @@ def _program(architecture: Architecture, n_train: int, batch_size: int, per_call
     n_batches = -(-n_train // batch_size)
     real_rows = (np.arange(n_batches * batch_size) < n_train).astype(np.float32).reshape(n_batches, batch_size)
 
-    @tf.function(jit_compile=True, autograph=False)
+    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
     def program(state: Any, data: Tensors, orders: tf.Tensor, n_epochs: tf.Tensor, rate: tf.Tensor) -> Any:
         train_x, train_y, test_x, test_y = data
         real = tf.constant(real_rows)
@@ -169,7 +169,5 @@ def _adam(
     scaled = rate * tf.sqrt(1.0 - tf.pow(ADAM_BETA_2, count)) / (1.0 - tf.pow(ADAM_BETA_1, count))
     first = [m + (g - m) * (1.0 - ADAM_BETA_1) for m, g in zip(first, gradients, strict=True)]
     second = [v + (tf.square(g) - v) * (1.0 - ADAM_BETA_2) for v, g in zip(second, gradients, strict=True)]
-    weights = [
-        w - m * scaled / (tf.sqrt(v) + ADAM_EPSILON) for w, m, v in zip(weights, first, second, strict=True)
-    ]
+    weights = [w - m * scaled / (tf.sqrt(v) + ADAM_EPSILON) for w, m, v in zip(weights, first, second, strict=True)]
     return weights, first, second, step

@@ -49,7 +49,7 @@ class KerasFitEngine:
         return Trained(history, start_s, end_s)
 
 
-class OrderedBatches(keras.utils.PyDataset):  # type: ignore[misc]
+class OrderedBatches(keras.utils.PyDataset):
     """The minibatches of an epoch in a given order of the rows.
 
     Keras calls `on_epoch_end` once more than there are epochs (it looks at two batches first), so the order of an
@@ -97,9 +97,7 @@ def _layers(architecture: Architecture, values: Any) -> Any:
 
 def _metric_classes() -> list[dict[str, Any]]:
     names = [name for name in METRICS if name not in ("loss", "accuracy")]
-    return [
-        {"class_name": _class_name(name), "config": {"name": name}} for name in names
-    ]
+    return [{"class_name": _class_name(name), "config": {"name": name}} for name in names]
 
 
 def _class_name(name: str) -> str:

@@ -1,0 +1,216 @@
+"""The `wattsweep` command: thin wrappers around the library, one per stage, which the workflow calls."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wattsweep import __version__
+from wattsweep.errors import WattsweepError
+
+EXIT_ERROR = 1
+
+app = typer.Typer(
+    help="What training a neural network costs in energy, and what would cost less.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigFile = Annotated[Path, typer.Option("--configfile", help="The configuration.", show_default=True)]
+Output = Annotated[Path, typer.Option("--output", help="Where to write.")]
+DEFAULT_CONFIG = Path("config.yaml")
+
+
+def main() -> None:
+    """Run the command; errors that a user can mend are printed without a traceback."""
+    try:
+        app()
+    except WattsweepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_ERROR)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"wattsweep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version)] = False,
+) -> None:
+    """What training a neural network costs in energy, and what would cost less."""
+
+
+@app.command()
+def plan(
+    configfile: ConfigFile = DEFAULT_CONFIG,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", help="Folder to write the plan to.")] = None,
+) -> None:
+    """Show what a configuration asks for: sweeps, experiments, runs, what is left out, shards, predicted hours.
+
+    Datasets that are not at hand are prepared first, below `paths.results`.
+    """
+    from wattsweep.config import load
+    from wattsweep.datasets import prepare, read_facts
+    from wattsweep.planning import dataset_names, describe_plan, make_plan, plan_to_json, write_plan
+    from wattsweep.runs.layout import Layout
+
+    config = load(configfile)
+    layout = Layout(config.paths.results)
+    facts = {
+        (source, name): read_facts(prepare(source, name, layout.datasets, config.paths.pmlb))
+        for source, name in dataset_names(config)
+    }
+    planned = make_plan(config, facts)
+    if output is not None:
+        write_plan(planned, output)
+    print(json.dumps(plan_to_json(planned), indent=1) if as_json else describe_plan(planned))
+
+
+@app.command()
+def prepare(
+    dataset: Annotated[str, typer.Argument(help="Name of a dataset, such as digits or pmlb:529_pollen.")],
+    configfile: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Prepare a dataset: read it from its source, encode its columns, keep the arrays below `paths.results`."""
+    from wattsweep.config import load
+    from wattsweep.datasets import prepare as prepare_dataset
+    from wattsweep.datasets import resolve
+    from wattsweep.runs.layout import Layout
+
+    config = load(configfile)
+    source, name = _argument(resolve, dataset)
+    print(prepare_dataset(source, name, Layout(config.paths.results).datasets, config.paths.pmlb))
+
+
+@app.command("run-shard")
+def run_shard(
+    shard: Annotated[Path, typer.Argument(help="A shard file of the plan.")],
+    output: Output,
+    configfile: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Train what a shard misses, measuring the node's power; then write its marker to --output."""
+    from wattsweep.config import load
+    from wattsweep.planning import read_shard
+    from wattsweep.runs import execute_shard
+
+    result = execute_shard(read_shard(shard), load(configfile), report=lambda line: print(line, flush=True))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A run file (.h5).")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print its facts as JSON.")] = False,
+) -> None:
+    """Validate a run file and show what it holds. Exits with 1 where it is not a valid run file."""
+    from wattsweep.runs import describe_run, read_run, run_facts
+
+    record = read_run(file)
+    print(json.dumps(run_facts(record), indent=1) if as_json else describe_run(record))
+
+
+@app.command()
+def tables(
+    plan_folder: Annotated[Path, typer.Option("--plan", help="Folder of the plan.")],
+    output: Output,
+    configfile: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Turn the run files of the planned experiments into Parquet tables."""
+    from wattsweep.config import load
+    from wattsweep.planning import read_shard
+    from wattsweep.runs import Layout, RunRecord
+    from wattsweep.runs.staging import finished_runs
+    from wattsweep.tables import write_tables
+
+    layout = Layout(load(configfile).paths.results)
+    shards = [read_shard(path) for path in sorted((plan_folder / "shards").glob("*.json"))]
+    experiments = {
+        planned.experiment.experiment_id: planned.experiment for shard in shards for planned in shard.experiments
+    }
+
+    def records() -> Iterator[RunRecord]:
+        for experiment_id in sorted(experiments):
+            runs = finished_runs(layout, experiment_id)
+            yield from (runs[repetition] for repetition in sorted(runs))
+
+    counts = write_tables(records(), experiments, output)
+    (output / "counts.json").write_text(json.dumps(counts.to_json(), indent=1) + "\n", encoding="utf-8")
+    print(f"{counts.runs} runs of {counts.experiments} experiments in {output}; {counts.missing} planned runs missing")
+
+
+@app.command()
+def fit(
+    tables_folder: Annotated[Path, typer.Option("--tables", help="Folder of the tables.")],
+    output: Output,
+    configfile: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Fit the energy model to the measured experiments and measure its error on held-out ones."""
+    from wattsweep.analysis import fit_groups, write_fits
+    from wattsweep.config import load
+    from wattsweep.tables import read_experiments
+
+    analysis = load(configfile).analysis
+    fits = fit_groups(read_experiments(tables_folder), analysis)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_fits(fits, output)
+    for one in fits:
+        print(one.summary())
+
+
+@app.command()
+def figures(
+    tables_folder: Annotated[Path, typer.Option("--tables", help="Folder of the tables.")],
+    fit_file: Annotated[Path, typer.Option("--fit", help="The fitted energy model.")],
+    output: Output,
+) -> None:
+    """Draw every figure as SVG and PNG."""
+    from wattsweep.analysis import read_fits
+    from wattsweep.figures import FIGURES, save
+    from wattsweep.tables import read_experiments, read_runs
+
+    runs, experiments, fits = read_runs(tables_folder), read_experiments(tables_folder), read_fits(fit_file)
+    for name, draw in FIGURES.items():
+        print(*save(draw(runs, experiments, fits), output, name))
+
+
+@app.command()
+def report(
+    plan_folder: Annotated[Path, typer.Option("--plan", help="Folder of the plan.")],
+    tables_folder: Annotated[Path, typer.Option("--tables", help="Folder of the tables.")],
+    fit_file: Annotated[Path, typer.Option("--fit", help="The fitted energy model.")],
+    figures_folder: Annotated[Path, typer.Option("--figures", help="Folder of the figures.")],
+    output: Output,
+) -> None:
+    """Write the report: one HTML file that needs nothing beside it."""
+    from wattsweep.analysis import read_fits
+    from wattsweep.planning import read_plan
+    from wattsweep.report import build_report
+    from wattsweep.tables import read_experiments, read_runs
+
+    html = build_report(
+        plan=read_plan(plan_folder / "plan.json"),
+        runs=read_runs(tables_folder),
+        experiments=read_experiments(tables_folder),
+        fits=read_fits(fit_file),
+        figures_folder=figures_folder,
+    )
+    output.write_text(html, encoding="utf-8")
+    print(output)
+
+
+def _argument(parse: Callable[[str], Any], value: str) -> Any:
+    """What `parse` makes of an argument; its ValueError becomes a usage error."""
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error

@@ -1,0 +1,108 @@
+"""The plan on disk: plan.json says what was planned, a small file per shard says what its job trains."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from wattsweep.errors import ConfigError
+from wattsweep.grid import Experiment, Settings
+from wattsweep.planning.plan import Nonconformant, Plan, PlannedExperiment, Shard, sweep_counts
+
+PLAN_FORMAT = "wattsweep-plan"
+PLAN_VERSION = 1
+
+
+def write_plan(plan: Plan, folder: Path) -> None:
+    """Write `folder`/plan.json and `folder`/shards/ID.json."""
+    shards = folder / "shards"
+    shards.mkdir(parents=True, exist_ok=True)
+    for shard in plan.shards:
+        _write_json(shards / f"{shard.shard_id}.json", shard_to_json(shard))
+    _write_json(folder / "plan.json", plan_to_json(plan))
+
+
+def read_plan(path: Path) -> dict[str, Any]:
+    """The content of a plan.json; raises ConfigError where it is no plan of this version."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if document.get("format") != PLAN_FORMAT or document.get("version") != PLAN_VERSION:
+        raise ConfigError(f"{path}: not a plan of version {PLAN_VERSION}; plan again with `wattsweep plan --output`.")
+    return dict(document)
+
+
+def read_shard(path: Path) -> Shard:
+    """The shard in a shard file."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return Shard(document["shard_id"], tuple(planned_from_json(one) for one in document["experiments"]))
+
+
+def shard_to_json(shard: Shard) -> dict[str, Any]:
+    """The content of a shard file."""
+    return {"shard_id": shard.shard_id, "experiments": [planned_to_json(one) for one in shard.experiments]}
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """The content of plan.json: counts, the shards' sizes, what is left out; what the shards hold stands apart."""
+    return {
+        "format": PLAN_FORMAT,
+        "version": PLAN_VERSION,
+        "config": plan.config.model_dump(mode="json"),
+        "sweeps": sweep_counts(plan),
+        "datasets": {f"{source}:{name}": asdict(facts) for (source, name), facts in plan.datasets.items()},
+        "experiments": len(plan.experiments),
+        "runs": plan.runs,
+        "nonconformant": [_nonconformant_to_json(one) for one in plan.nonconformant],
+        "shards": [_shard_summary(shard) for shard in plan.shards],
+        "predicted_s": plan.predicted_s,
+    }
+
+
+def planned_to_json(planned: PlannedExperiment) -> dict[str, Any]:
+    """Plain values that `planned_from_json` reads back."""
+    return {
+        "experiment_id": planned.experiment.experiment_id,
+        "settings": asdict(planned.experiment.settings),
+        "repetitions": planned.experiment.repetitions,
+        "sweeps": list(planned.experiment.sweeps),
+        "n_inputs": planned.n_inputs,
+        "widths": list(planned.widths),
+        "n_parameters": planned.n_parameters,
+        "predicted_s": planned.predicted_s,
+    }
+
+
+def planned_from_json(document: Mapping[str, Any]) -> PlannedExperiment:
+    """The planned experiment that `planned_to_json` wrote."""
+    experiment = Experiment(
+        document["experiment_id"],
+        Settings(**document["settings"]),
+        document["repetitions"],
+        tuple(document["sweeps"]),
+    )
+    return PlannedExperiment(
+        experiment, document["n_inputs"], tuple(document["widths"]), document["n_parameters"], document["predicted_s"]
+    )
+
+
+def _nonconformant_to_json(one: Nonconformant) -> dict[str, Any]:
+    return {
+        "experiment_id": one.experiment.experiment_id,
+        "settings": asdict(one.experiment.settings),
+        "sweeps": list(one.experiment.sweeps),
+        "n_parameters": one.n_parameters,
+        "relative_error": one.relative_error,
+    }
+
+
+def _shard_summary(shard: Shard) -> dict[str, Any]:
+    return {
+        "shard_id": shard.shard_id,
+        "experiments": len(shard.experiments),
+        "runs": shard.runs,
+        "predicted_s": shard.predicted_s,
+    }
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

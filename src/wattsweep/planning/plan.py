@@ -1,0 +1,161 @@
+"""The plan: which experiments of a grid are trained, in which shards, and which are not and why."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wattsweep.config import Config
+from wattsweep.datasets import DatasetFacts, split_counts
+from wattsweep.grid import Experiment, Settings, expand
+from wattsweep.networks import CONFORMANCE_TOLERANCE, count_parameters, layer_widths, relative_error
+from wattsweep.planning.prediction import SHARD_START_S, predict_block_s, predict_run_s
+from wattsweep.planning.shards import pack, shard_id
+
+Datasets = Mapping[tuple[str, str], DatasetFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedExperiment:
+    """An experiment with the network and the predicted wall time of its block."""
+
+    experiment: Experiment
+    n_inputs: int
+    widths: tuple[int, ...]
+    n_parameters: int
+    predicted_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Nonconformant:
+    """An experiment that is left out: no network of its shape and depth comes within 20 % of its size."""
+
+    experiment: Experiment
+    n_parameters: int
+
+    @property
+    def relative_error(self) -> float:
+        """(parameters - size) / size."""
+        return relative_error(self.experiment.settings.size, self.n_parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Experiments that one job trains, one after another."""
+
+    shard_id: str
+    experiments: tuple[PlannedExperiment, ...]
+
+    @property
+    def runs(self) -> int:
+        """Runs that the grid asks of it."""
+        return sum(planned.experiment.repetitions for planned in self.experiments)
+
+    @property
+    def predicted_s(self) -> float:
+        """Predicted wall time of its job in s."""
+        return SHARD_START_S + sum(planned.predicted_s for planned in self.experiments)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that will be done for a configuration."""
+
+    config: Config
+    datasets: Datasets
+    shards: tuple[Shard, ...]
+    nonconformant: tuple[Nonconformant, ...]
+
+    @property
+    def experiments(self) -> list[PlannedExperiment]:
+        """The experiments to be trained, in the order of the shards."""
+        return [planned for shard in self.shards for planned in shard.experiments]
+
+    @property
+    def runs(self) -> int:
+        """Runs that the grid asks for."""
+        return sum(shard.runs for shard in self.shards)
+
+    @property
+    def predicted_s(self) -> float:
+        """Predicted wall time of all shards, one after another, in s."""
+        return sum(shard.predicted_s for shard in self.shards)
+
+
+def make_plan(config: Config, datasets: Datasets) -> Plan:
+    """The plan of a configuration, given the facts of every dataset that its sweeps name."""
+    planned: list[PlannedExperiment] = []
+    nonconformant: list[Nonconformant] = []
+    for experiment in expand(config):
+        facts = datasets[experiment.settings.dataset_source, experiment.settings.dataset]
+        one = _plan_experiment(experiment, facts, config)
+        if abs(relative_error(experiment.settings.size, one.n_parameters)) > CONFORMANCE_TOLERANCE:
+            nonconformant.append(Nonconformant(experiment, one.n_parameters))
+        else:
+            planned.append(one)
+    planned.sort(key=_order)
+    groups = pack(
+        planned,
+        item_id=lambda one: one.experiment.experiment_id,
+        item_s=lambda one: one.predicted_s,
+        shard_s=config.scheduling.shard_wall_time_s,
+    )
+    shards = tuple(Shard(shard_id([_content(one) for one in group]), tuple(group)) for group in groups)
+    return Plan(config, datasets, shards, tuple(nonconformant))
+
+
+def _plan_experiment(experiment: Experiment, facts: DatasetFacts, config: Config) -> PlannedExperiment:
+    settings = experiment.settings
+    widths = layer_widths(settings.shape, settings.depth, settings.size, facts.n_inputs, facts.n_outputs)
+    n_train, n_test = split_counts(facts.n_observations, settings.test_split)
+    run_s = predict_run_s(
+        widths,
+        facts.n_inputs,
+        n_train=n_train,
+        n_test=n_test,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        engine=settings.engine,
+    )
+    return PlannedExperiment(
+        experiment=experiment,
+        n_inputs=facts.n_inputs,
+        widths=tuple(widths),
+        n_parameters=count_parameters(facts.n_inputs, widths),
+        predicted_s=predict_block_s(run_s, experiment.repetitions, settings.depth, config.power),
+    )
+
+
+def _order(planned: PlannedExperiment) -> tuple[Any, ...]:
+    """Data first, then depth and size: neighbours share a compiled program, and a new depth touches few shards."""
+    settings: Settings = planned.experiment.settings
+    data = (settings.dataset_source, settings.dataset, settings.engine)
+    return (*data, settings.depth, settings.size, planned.widths, planned.experiment.experiment_id)
+
+
+def _content(planned: PlannedExperiment) -> str:
+    """What a shard's id stands for: its experiments and how many runs of each."""
+    return f"{planned.experiment.experiment_id}x{planned.experiment.repetitions}"
+
+
+def sweep_counts(plan: Plan) -> dict[str, dict[str, int]]:
+    """Per sweep, the experiments and runs that it asks for and the experiments left out as not conformant."""
+    counts = {sweep: {"experiments": 0, "runs": 0, "nonconformant": 0} for sweep in plan.config.sweeps}
+    for planned in plan.experiments:
+        for sweep in planned.experiment.sweeps:
+            counts[sweep]["experiments"] += 1
+            counts[sweep]["runs"] += planned.experiment.repetitions
+    for left_out in plan.nonconformant:
+        for sweep in left_out.experiment.sweeps:
+            counts[sweep]["nonconformant"] += 1
+    return counts
+
+
+def dataset_names(config: Config) -> list[tuple[str, str]]:
+    """(source, name) of every dataset that the sweeps of a configuration name, each once."""
+    names = [name for hypercubes in config.sweeps.values() for cube in hypercubes for name in cube.dataset]
+    return [_source_and_name(name) for name in dict.fromkeys(names)]
+
+
+def _source_and_name(full_name: str) -> tuple[str, str]:
+    source, name = full_name.split(":", maxsplit=1)
+    return source, name

@@ -1,0 +1,194 @@
+"""Run files: one HDF5 file per run, schema version 1 (docs/run-file.md), written once.
+
+`write_run` writes to a temporary name in the same folder, validates what it wrote and renames it, so a file under its
+own name is complete. `read_run` gives the record back, or says why the file is none.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import h5py
+import numpy as np
+
+from wattsweep.errors import RunFileError
+from wattsweep.grid import Run, Settings, experiment_id, make_run
+from wattsweep.networks import count_parameters
+from wattsweep.power import Energy, RunEnergy, SourceDescription, Trace
+from wattsweep.runs.record import DataFacts, Network, Phase, RunPower, RunRecord
+from wattsweep.training import HISTORY_NAMES
+
+FORMAT = "wattsweep-run"
+SCHEMA_VERSION = 1
+
+TRACE_UNITS = {"sequence": "1", "before_s": "s", "after_s": "s", "wall_s": "s", "values": "W", "status": "1"}
+BLOCK_ATTRIBUTES = [
+    field.name for field in fields(RunPower) if field.name not in ("source", "selected_because", "trace", "energy")
+]
+
+T = TypeVar("T")
+
+
+def write_run(path: Path, record: RunRecord) -> None:
+    """Write a run file; it appears under its name only when it is complete, on disk and valid."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with h5py.File(temporary, "w") as file:
+            _write(file, record)
+        _to_disk(temporary)
+        read_run(temporary)
+        temporary.rename(path)
+        _to_disk(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_run(path: Path) -> RunRecord:
+    """The record in a run file.
+
+    Raises RunFileError where the file is missing, truncated, damaged, foreign, of another version, or contradicts
+    itself.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            _check_format(file)
+            record = _read(file)
+    except FileNotFoundError:
+        raise RunFileError(f"{path}: there is no such run file.") from None
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise RunFileError(
+            f"{path}: not a valid run file ({error}); move it away and its run is trained again."
+        ) from error
+    _check_consistency(path, record)
+    return record
+
+
+def _write(file: h5py.File, record: RunRecord) -> None:
+    file.attrs["format"] = FORMAT
+    file.attrs["schema_version"] = SCHEMA_VERSION
+    file.attrs["utc_offset_s"] = record.utc_offset_s
+    _write_attributes(file.create_group("run"), asdict(record.run))
+    _write_attributes(file.create_group("settings"), asdict(record.settings))
+    _write_attributes(file.create_group("network"), asdict(record.network))
+    _write_attributes(file.create_group("data"), asdict(record.data))
+    _write_attributes(file.create_group("provenance"), record.provenance)
+    history = np.stack([record.history[name] for name in HISTORY_NAMES], axis=1)
+    epochs = file.create_dataset(
+        "epochs", data=history, chunks=history.shape, shuffle=True, compression=1, fletcher32=True
+    )
+    epochs.attrs["columns"] = list(HISTORY_NAMES)
+    phases = file.create_group("phases")
+    phases.attrs["names"] = [phase.name for phase in record.phases]
+    phases.create_dataset("start_s", data=[phase.start_s for phase in record.phases]).attrs["unit"] = "s"
+    phases.create_dataset("end_s", data=[phase.end_s for phase in record.phases]).attrs["unit"] = "s"
+    if record.power is not None:
+        _write_power(file.create_group("power"), record.power)
+
+
+def _write_power(group: h5py.Group, power: RunPower) -> None:
+    group.attrs["selected_because"] = power.selected_because
+    _write_attributes(group.create_group("source"), power.source.to_json())
+    _write_attributes(group.create_group("block"), {name: getattr(power, name) for name in BLOCK_ATTRIBUTES})
+    energy = group.create_group("energy")
+    values = asdict(power.energy)
+    _write_attributes(energy.create_group("gross"), values.pop("gross"))
+    _write_attributes(energy, values)
+    trace = group.create_group("trace")
+    _write_attributes(trace, {"kind": power.trace.kind, "refresh_s": power.trace.refresh_s, "step": power.trace.step})
+    for name, unit in TRACE_UNITS.items():
+        column = getattr(power.trace, name)
+        trace.create_dataset(name, data=column, fletcher32=len(column) > 0, chunks=len(column) > 0 or None)
+        trace[name].attrs["unit"] = "J" if name == "values" and power.trace.kind == "energy" else unit
+
+
+def _write_attributes(group: h5py.Group, values: Mapping[str, Any]) -> None:
+    """One attribute per value; None leaves its attribute out."""
+    for name, value in values.items():
+        if value is not None:
+            group.attrs[name] = value
+
+
+def _read(file: h5py.File) -> RunRecord:
+    columns = [str(name) for name in file["epochs"].attrs["columns"]]
+    history = file["epochs"][()]
+    if history.shape[1:] != (len(columns),):
+        raise ValueError(f"epochs is of shape {history.shape}, {len(columns)} columns are named")
+    network = _attributes(file["network"])
+    return RunRecord(
+        run=_build(Run, file["run"]),
+        settings=_build(Settings, file["settings"]),
+        network=Network(network["n_inputs"], tuple(int(w) for w in network["widths"]), network["n_parameters"]),
+        data=_build(DataFacts, file["data"]),
+        provenance={name: str(value) for name, value in _attributes(file["provenance"]).items()},
+        history=dict(zip(columns, history.T, strict=True)),
+        phases=_read_phases(file["phases"]),
+        utc_offset_s=float(file.attrs["utc_offset_s"]),
+        power=_read_power(file["power"]) if "power" in file else None,
+    )
+
+
+def _read_phases(group: h5py.Group) -> tuple[Phase, ...]:
+    names = [str(name) for name in group.attrs["names"]]
+    windows = zip(names, group["start_s"][()].tolist(), group["end_s"][()].tolist(), strict=True)
+    return tuple(Phase(name, start_s, end_s) for name, start_s, end_s in windows)  # type: ignore[arg-type]
+
+
+def _read_power(group: h5py.Group) -> RunPower:
+    trace = group["trace"]
+    energy = group["energy"]
+    return RunPower(
+        source=SourceDescription.from_json(_attributes(group["source"])),
+        selected_because=str(group.attrs["selected_because"]),
+        trace=Trace(
+            **{name: trace[name][()] for name in TRACE_UNITS},
+            kind=trace.attrs["kind"],
+            refresh_s=_attributes(trace).get("refresh_s"),
+            step=_attributes(trace).get("step"),
+        ),
+        energy=RunEnergy(gross=_build(Energy, energy["gross"]), **_attributes(energy)),
+        **_attributes(group["block"]),
+    )
+
+
+def _build(kind: type[T], group: h5py.Group) -> T:
+    return kind(**_attributes(group))
+
+
+def _attributes(group: h5py.Group) -> dict[str, Any]:
+    """A group's attributes, numbers as Python's own."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
+
+
+def _check_format(file: h5py.File) -> None:
+    found = file.attrs.get("format")
+    if found != FORMAT:
+        raise ValueError(f"its format is {found!r}, not {FORMAT!r}")
+    version = file.attrs.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"its schema version is {version}, this wattsweep reads {SCHEMA_VERSION}")
+
+
+def _check_consistency(path: Path, record: RunRecord) -> None:
+    network, epochs = record.network, record.settings.epochs
+    claims = {
+        "experiment id": (record.run.experiment_id, experiment_id(record.settings)),
+        "run": (record.run, make_run(record.run.experiment_id, record.run.repetition)),
+        "parameter count": (network.n_parameters, count_parameters(network.n_inputs, network.widths)),
+        "history": (sorted(record.history), sorted(HISTORY_NAMES)),
+        "epochs": ({len(values) for values in record.history.values()}, {epochs}),
+    }
+    for name, (stated, derived) in claims.items():
+        if stated != derived:
+            raise RunFileError(f"{path}: its {name} is {stated}, its other contents say {derived}; move it away.")
+
+
+def _to_disk(path: Path) -> None:
+    """Flush a file or folder to its disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,39 @@
+"""Where runs are kept below the results folder, fanned out by experiment id.
+
+runs/AB/EXPERIMENT/RUN.h5     finished runs
+staged/AB/EXPERIMENT/BLOCK/   trained runs whose energy is not known yet, and how the block is measured
+traces/ATTEMPT.csv            what a recorder wrote while a shard was executed
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wattsweep.grid import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders below `results`."""
+
+    results: Path
+
+    @property
+    def datasets(self) -> Path:
+        """Folder of the prepared datasets."""
+        return self.results / "datasets"
+
+    def experiment(self, experiment_id: str) -> Path:
+        """Folder of an experiment's finished runs."""
+        return self.results / "runs" / experiment_id[:2] / experiment_id
+
+    def run(self, run: Run) -> Path:
+        """File of a finished run."""
+        return self.experiment(run.experiment_id) / f"{run.run_id}.h5"
+
+    def staged(self, experiment_id: str) -> Path:
+        """Folder of an experiment's blocks that are not finished."""
+        return self.results / "staged" / experiment_id[:2] / experiment_id
+
+    def trace(self, attempt: str) -> Path:
+        """File that the recorder of an attempt at a shard writes."""
+        return self.results / "traces" / f"{attempt}.csv"
