@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 LONGEST_SHARD = 2.0
-"""A shard is cut at this many times the wall time it is filled to, wherever chance put the next cut."""
+"""A shard is cut at this many times the wall time it is filled to (in rounded times), wherever chance cuts next."""
 ID_DIGITS = 12
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ def pack(
 ) -> list[list[T]]:
     """Consecutive items in groups of about `shard_s` predicted seconds; an item longer than that ends its group.
 
-    Times are rounded to powers of two before they decide a cut, so that better predictions move few.
+    Times are rounded to powers of two first, so that slightly better predictions move few cuts.
     """
     return list(_groups(items, item_id, item_s, shard_s))
 
@@ -37,13 +37,13 @@ def _groups(
     group: list[T] = []
     filled_s = 0.0
     for item in items:
-        seconds = item_s(item)
+        seconds = _rounded(item_s(item))
         if group and filled_s + seconds > LONGEST_SHARD * shard_s:
             yield group
             group, filled_s = [], 0.0
         group.append(item)
         filled_s += seconds
-        if _chance(item_id(item)) < _rounded(seconds) / shard_s:
+        if _chance(item_id(item)) < seconds / shard_s:
             yield group
             group, filled_s = [], 0.0
     if group:

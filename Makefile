@@ -1,0 +1,63 @@
+# The two commands of the README do all the set-up: `make run` and `make test`.
+# No other target is needed to use wattsweep; `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
+SOURCES := src tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format types coverage reference lock clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: $(VENV)/.run ## Set up, run config.yaml on this machine, print the report's path
+	$(SNAKEMAKE) --profile profiles/local --quiet rules
+
+test: $(VENV)/.test lint types ## Set up, then run every check and test that this machine can run
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(VENV)/.test ## Check style: ruff, snakefmt, snakemake --lint
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/snakefmt --check workflow
+	$(SNAKEMAKE) --lint
+
+types: $(VENV)/.test ## Check types
+	$(BIN)/mypy
+
+format: $(VENV)/.test ## Format the sources
+	$(BIN)/ruff check --fix-only $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/snakefmt workflow
+
+reference: $(VENV)/.run ## Write what is generated from code: the config schema and the reference pages
+	$(BIN)/python -m wattsweep.config.reference
+	$(BIN)/python -m wattsweep.tables.reference
+
+lock: $(VENV)/.run ## Pin the newest versions that pyproject.toml allows, with hashes
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		--output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		--extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+clean: ## Remove the environment and caches; results stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+		{ echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1); wattsweep needs Python 3.11 or 3.12: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.test: requirements-dev.lock $(VENV)/.run
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.lock
+	tests/install-programs
+	touch $@

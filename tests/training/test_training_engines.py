@@ -1,0 +1,111 @@
+"""The two engines against each other, and the compiled one against itself."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wattsweep.datasets import Dataset, Split, load, prepare, split
+from wattsweep.errors import TrainingError
+from wattsweep.networks import layer_widths
+from wattsweep.training import HISTORY_NAMES, Architecture, Trained, TrainingPlan, make_engine
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+SEED = 20_240_808
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("datasets")
+
+
+def bundled(name: str, folder: Path) -> tuple[Dataset, Split]:
+    dataset = load(prepare("bundled", name, folder, folder))
+    return dataset, split(dataset, test_split=0.2, label_noise=0.0, seed=SEED)
+
+
+def plan_for(
+    dataset: Dataset, parts: Split, shape: str = "rectangle", size: int = 1024, epochs: int = 20
+) -> TrainingPlan:
+    widths = layer_widths(shape, 4, size, dataset.n_inputs, dataset.n_outputs)
+    architecture = Architecture(dataset.n_inputs, tuple(widths), dataset.head, shape == "rectangle_residual")
+    return TrainingPlan(architecture, len(parts.train_x), len(parts.test_x), epochs, 50, 3e-3, "adam")
+
+
+def train(name: str, plan: TrainingPlan, parts: Split, seed: int = SEED) -> Trained:
+    engine = make_engine(name, plan)
+    engine.prepare()
+    return engine.train(parts, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("wine", "rectangle_residual"), ("breast_cancer", "trapezoid"), ("diabetes", "wide_first_2x")],
+)
+def test_both_engines_agree_on_every_metric_of_every_epoch(name: str, shape: str, folder: Path) -> None:
+    """Same initial weights, same batches with a partial last one: the differences are float32 rounding."""
+    dataset, parts = bundled(name, folder)
+    plan = plan_for(dataset, parts, shape)
+    assert plan.n_train % plan.batch_size != 0
+    compiled, keras = (train(engine, plan, parts) for engine in ("compiled", "keras-fit"))
+    assert set(compiled.history) == set(keras.history) == set(HISTORY_NAMES)
+    for metric in HISTORY_NAMES:
+        np.testing.assert_allclose(
+            compiled.history[metric], keras.history[metric], rtol=1e-4, atol=1e-7, err_msg=metric
+        )
+
+
+def test_a_seed_gives_the_same_history_to_the_last_bit(folder: Path) -> None:
+    dataset, parts = bundled("wine", folder)
+    plan = plan_for(dataset, parts)
+    one, same, other = (train("compiled", plan, parts, seed) for seed in (SEED, SEED, SEED + 1))
+    for metric in HISTORY_NAMES:
+        np.testing.assert_array_equal(one.history[metric], same.history[metric])
+    assert not np.array_equal(one.history["loss"], other.history["loss"])
+
+
+def test_the_number_of_epochs_in_a_call_changes_no_bit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, parts = bundled("breast_cancer", folder)
+    plan = plan_for(dataset, parts, epochs=23)
+    whole = train("compiled", plan, parts)
+    monkeypatch.setattr("wattsweep.training.compiled.epochs_per_call", lambda _plan: 4)
+    in_parts = train("compiled", plan, parts)
+    for metric in HISTORY_NAMES:
+        np.testing.assert_array_equal(whole.history[metric], in_parts.history[metric])
+
+
+def test_training_lowers_the_loss_and_is_timed(folder: Path) -> None:
+    dataset, parts = bundled("wine", folder)
+    trained = train("compiled", plan_for(dataset, parts, epochs=60), parts)
+    assert trained.history["val_loss"][-1] < 0.3 * trained.history["val_loss"][0]
+    assert trained.history["val_accuracy"][-1] > 0.9
+    assert trained.end_s > trained.start_s
+
+
+def test_orders_of_the_rows_are_new_in_every_epoch() -> None:
+    from wattsweep.training.randomness import row_orders
+
+    orders = list(itertools.islice(row_orders(50, SEED), 20))
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 20
+
+
+def test_initial_weights_are_glorot_uniform() -> None:
+    from wattsweep.training.randomness import initial_weights
+
+    kernel, bias, *_ = initial_weights(Architecture(300, (200, 1), "binary", False), SEED)
+    limit = np.sqrt(6 / 500)
+    assert kernel.shape == (300, 200)
+    assert kernel.dtype == np.float32
+    assert 0.99 * limit < np.abs(kernel).max() <= limit
+    assert abs(kernel.std() - limit / np.sqrt(3)) < 0.01 * limit
+    assert not bias.any()
+
+
+def test_an_unknown_engine_is_refused(folder: Path) -> None:
+    dataset, parts = bundled("wine", folder)
+    with pytest.raises(TrainingError, match="'fast': not known"):
+        make_engine("fast", plan_for(dataset, parts))

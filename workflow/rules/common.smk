@@ -1,0 +1,61 @@
+# The configuration, checked before any job is planned, and where things are.
+
+import shlex
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+import wattsweep.config as wattsweep_config
+from wattsweep.errors import ConfigError
+from wattsweep.planning import dataset_names, read_plan
+
+try:
+    for file in workflow.configfiles:
+        wattsweep_config.load(Path(file))
+    CONFIG = wattsweep_config.parse(config)
+except ConfigError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = CONFIG.paths.results.as_posix()
+RESOLVED_CONFIG = f"{RESULTS}/plan/config.json"
+PLAN = f"{RESULTS}/plan/plan.json"
+TABLES = f"{RESULTS}/tables"
+FIT = f"{RESULTS}/fit/energy_model.json"
+FIGURES = f"{RESULTS}/figures"
+REPORT = f"{RESULTS}/report.html"
+
+FIGURE_NAMES = ["energy_per_datum", "energy_against_loss", "predicted_against_measured"]
+FIGURE_FILES = expand(
+    f"{FIGURES}/{{name}}.{{kind}}", name=FIGURE_NAMES, kind=["svg", "png"]
+)
+
+DATASET_FILES = [
+    f"{RESULTS}/datasets/{source}/{name}.npz" for source, name in dataset_names(CONFIG)
+]
+
+
+wildcard_constraints:
+    shard="[0-9a-f]+",
+    source="[a-z]+",
+    dataset="[^/]+",
+
+
+# Jobs run the package that this workflow belongs to, in whatever environment they are given.
+SOURCE = Path(workflow.basedir).parent / "src"
+shell.prefix(f"export PYTHONPATH={shlex.quote(str(SOURCE))}:$PYTHONPATH; ")
+
+
+def planned_shards(wildcards):
+    """The marker of every shard of the plan, once there is one."""
+    plan = read_plan(Path(checkpoints.plan.get().output.plan))
+    return [f"{RESULTS}/shards/{shard['shard_id']}.json" for shard in plan["shards"]]
+
+
+def shard_minutes(wildcards, attempt):
+    """Wall time to ask for: the predicted one with its margin, growing on each retry."""
+    plan = read_plan(Path(PLAN))
+    predicted_s = {shard["shard_id"]: shard["predicted_s"] for shard in plan["shards"]}
+    seconds = (
+        predicted_s[wildcards.shard] * CONFIG.scheduling.wall_time_margin * attempt
+    )
+    return max(5, round(seconds / 60))

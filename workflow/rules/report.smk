@@ -1,0 +1,50 @@
+# What people read: the figures and the report.
+
+
+rule figures:
+    input:
+        runs=f"{TABLES}/runs.parquet",
+        experiments=f"{TABLES}/experiments.parquet",
+        fit=FIT,
+    output:
+        [
+            report(
+                f"{FIGURES}/{name}.svg",
+                caption=f"../report/{name}.rst",
+                category="Figures",
+            )
+            for name in FIGURE_NAMES
+        ],
+        expand(f"{FIGURES}/{{name}}.png", name=FIGURE_NAMES),
+    log:
+        f"{RESULTS}/logs/figures.log",
+    localrule: True
+    conda:
+        "../../envs/analysis.yml"
+    params:
+        tables=lambda wildcards, input: Path(input.runs).parent,
+        folder=lambda wildcards, output: Path(output[0]).parent,
+    shell:
+        "python -m wattsweep figures --tables {params.tables:q} --fit {input.fit:q} --output {params.folder:q} > {log:q} 2>&1"
+
+
+rule report:
+    input:
+        plan=PLAN,
+        runs=f"{TABLES}/runs.parquet",
+        experiments=f"{TABLES}/experiments.parquet",
+        fit=FIT,
+        figures=FIGURE_FILES,
+    output:
+        REPORT,
+    log:
+        f"{RESULTS}/logs/report.log",
+    localrule: True
+    conda:
+        "../../envs/analysis.yml"
+    params:
+        plan=lambda wildcards, input: Path(input.plan).parent,
+        tables=lambda wildcards, input: Path(input.runs).parent,
+        figures=lambda wildcards, input: Path(input.figures[0]).parent,
+    shell:
+        "python -m wattsweep report --plan {params.plan:q} --tables {params.tables:q} --fit {input.fit:q} --figures {params.figures:q} --output {output:q} > {log:q} 2>&1"
