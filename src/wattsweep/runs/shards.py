@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -16,13 +16,14 @@ from wattsweep.planning import PlannedExperiment, Shard
 from wattsweep.runs.blocks import BlockTarget, is_done, train_block
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.provenance import provenance
-from wattsweep.runs.record import Phase, Provenance, RunRecord
+from wattsweep.runs.record import Phase, PhaseName, Provenance, RunRecord
 from wattsweep.runs.staging import Metering, StagedBlock, finish_block, finished_runs, recover
 from wattsweep.simulation.measuring import Measurement, measuring
 from wattsweep.training import configure
 
-EDGE_INTERVALS = 2
-"""Readings waited for after an idle window, so that its end lies between two samples."""
+GUARD_REFRESHES = 2
+"""Refresh intervals left on both sides of an idle window: work before it does not reach into it, and its end lies
+between two samples."""
 
 Report = Callable[[str], None]
 
@@ -99,7 +100,8 @@ def _train(
             idle = _idle(measurement, config.power, "idle_after")
             records = finish_block(block, layout, config.power, idle)
             report(f"[{number}/{len(pending)}] {_name(planned)}: {_outcome(records)}")
-            idle = _renamed(idle, "idle_before")
+            # The idling after a block is that before the next.
+            idle = None if idle is None else replace(idle, name="idle_before")
 
 
 def _train_one(
@@ -143,18 +145,15 @@ def _metered(power: PowerConfig, layout: Layout, attempt: str, report: Report) -
         yield measurement
 
 
-def _idle(measurement: Measurement | None, power: PowerConfig, name: str) -> Phase | None:
+def _idle(measurement: Measurement | None, power: PowerConfig, name: PhaseName) -> Phase | None:
     """Do nothing for an idle window, measured; None where power is not."""
     if measurement is None:
         return None
+    guard_s = GUARD_REFRESHES * max(power.interval_s, measurement.description.refresh_s or 0.0)
+    time.sleep(guard_s)
     start_s = time.monotonic()
-    time.sleep(power.idle_window_s + EDGE_INTERVALS * power.interval_s)
-    return _renamed(Phase("idle_before", start_s, start_s + power.idle_window_s), name)
-
-
-def _renamed(phase: Phase | None, name: str) -> Phase | None:
-    """The same window under another name: the idling after a block is that before the next."""
-    return None if phase is None else Phase(name, phase.start_s, phase.end_s)  # type: ignore[arg-type]
+    time.sleep(power.idle_window_s + guard_s)
+    return Phase(name, start_s, start_s + power.idle_window_s)
 
 
 def _summary(layout: Layout, record: RunRecord) -> RunSummary:

@@ -1,0 +1,38 @@
+"""Power: from a source to the energy of a run.
+
+Which function to use when:
+
+- to measure around some work, choose a source with `select_source` and hand its spec to a `Recorder`; or use
+  `wattsweep.simulation.measuring.measuring`, which does both and starts the simulated BMC where that is the choice.
+- to read what a recorder wrote, also while it writes or after it was killed: `read_trace_file`.
+- to build a trace from numbers at hand: `Trace.from_arrays`.
+- the energy of one window of a trace: `integrate`.
+- the energy of the runs of a block, gross and net of idle power: `account_block`.
+
+Times are seconds on the node's monotonic clock, power is W, energy is J. Samples are kept as read; what a sample is
+worth is its `Status`, and energies are computed from the `OK` ones, with an interval and a coverage.
+"""
+
+from wattsweep.power.accounting import BlockEnergy, RunEnergy, account_block
+from wattsweep.power.integration import Energy, integrate
+from wattsweep.power.recorder import Recorder
+from wattsweep.power.selection import Selection, select_source
+from wattsweep.power.sources.base import SourceDescription
+from wattsweep.power.trace import Sample, Status, Trace
+from wattsweep.power.tracefile import read_trace_file
+
+__all__ = [
+    "BlockEnergy",
+    "Energy",
+    "Recorder",
+    "RunEnergy",
+    "Sample",
+    "Selection",
+    "SourceDescription",
+    "Status",
+    "Trace",
+    "account_block",
+    "integrate",
+    "read_trace_file",
+    "select_source",
+]

@@ -1,0 +1,160 @@
+"""The energy of the runs of a block: each has its share of the block's time, and pays idle power for it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from wattsweep.power.integration import Energy, integrate
+from wattsweep.power.trace import Trace
+
+Window = tuple[float, float]
+
+EDGE_TOLERANCE_S = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnergy:
+    """Energy of one run of a block in J: `gross` all that the node used, `net_j` what it used beyond idling."""
+
+    gross: Energy
+    net_j: float
+    net_lower_j: float
+    net_upper_j: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEnergy:
+    """Energy of a block. `gross` is that of its whole window as measured, uncovered time adding nothing.
+
+    `mean_w` is its mean power over the covered time. `reason` is empty when `status` is "ok", else it says what was
+    refused and gives the numbers; what is refused is nan.
+    """
+
+    gross: Energy
+    idle_w: float
+    idle_lower_w: float
+    idle_upper_w: float
+    mean_w: float
+    status: Literal["ok", "refused"]
+    reason: str
+    runs: tuple[RunEnergy, ...]
+
+
+def account_block(
+    trace: Trace,
+    *,
+    block: Window,
+    runs: Sequence[Window],
+    idle: Sequence[Window],
+    min_coverage: float,
+    max_gap_s: float | None = None,
+) -> BlockEnergy:
+    """The energy of a block and of its runs, from windows (start_s, end_s) on the monotonic clock.
+
+    A run's gross energy is the block's mean power over its covered time x the run's duration; its interval is the
+    block's interval x duration / block's duration, which holds the uncovered time too. Idle power is pooled over the
+    idle windows that reach `min_coverage`: sum of joules / sum of covered seconds; its interval is the pooled
+    interval, widened to hold the mean of each window. With P the idle power and d the duration:
+
+    net = gross - P d, net_lower = gross_lower - P_upper d, net_upper = gross_upper - P_lower d.
+
+    When the block's coverage is below `min_coverage` (or 0) all energies of its runs are refused; when no idle window
+    reaches it, their net energies are. Refused energies are nan and the reason has the numbers.
+
+    Leave about two refresh intervals between the work and an idle window. Where they touch, the samples around the edge
+    mix both, and the interval of the idle power grows by what that may come to (see `integrate`).
+
+    Raises ValueError where the block is empty or a run lies outside it, PowerError where a counter decreases.
+    """
+    _check_runs(block, runs)
+    gross = integrate(trace, *block, max_gap=max_gap_s)
+    block_s = block[1] - block[0]
+    mean_w = gross.joules / (gross.coverage * block_s) if gross.coverage > 0 else math.nan
+    idle_w, idle_lower_w, idle_upper_w = _idle_power(trace, idle, min_coverage, max_gap_s)
+
+    refusals = []
+    block_refused = gross.coverage == 0 or gross.coverage < min_coverage
+    if block_refused:
+        refusals.append(
+            f"energy refused: valid samples cover {gross.coverage:.3f} of the block's {block_s:.3f} s "
+            f"({gross.n_samples} valid, {gross.n_excluded} excluded), less than power.min_coverage = {min_coverage:g}"
+        )
+    if math.isnan(idle_w):
+        refusals.append(
+            f"net energy refused: none of {len(idle)} idle windows is covered to power.min_coverage = {min_coverage:g}"
+        )
+    run_gross = _without_numbers(gross) if block_refused else gross
+    return BlockEnergy(
+        gross=gross,
+        idle_w=idle_w,
+        idle_lower_w=idle_lower_w,
+        idle_upper_w=idle_upper_w,
+        mean_w=mean_w,
+        status="refused" if refusals else "ok",
+        reason="; ".join(refusals),
+        runs=tuple(
+            _run_energy(run_gross, mean_w, end - start, block_s, (idle_w, idle_lower_w, idle_upper_w))
+            for start, end in runs
+        ),
+    )
+
+
+def _check_runs(block: Window, runs: Sequence[Window]) -> None:
+    for start, end in runs:
+        if not (block[0] - EDGE_TOLERANCE_S <= start <= end <= block[1] + EDGE_TOLERANCE_S):
+            raise ValueError(f"the run [{start}, {end}) does not lie in its block [{block[0]}, {block[1]})")
+
+
+def _idle_power(
+    trace: Trace, windows: Sequence[Window], min_coverage: float, max_gap_s: float | None
+) -> tuple[float, float, float]:
+    """Pooled idle power in W with its lower and upper end; nan where no window is covered enough."""
+    energies = [(integrate(trace, start, end, max_gap=max_gap_s), end - start) for start, end in windows]
+    kept = [(energy, s) for energy, s in energies if energy.coverage > 0 and energy.coverage >= min_coverage]
+    if not kept:
+        return math.nan, math.nan, math.nan
+    total_s = sum(s for _, s in kept)
+    pooled_w = sum(energy.joules for energy, _ in kept) / sum(energy.coverage * s for energy, s in kept)
+    means_w = [energy.joules / (energy.coverage * s) for energy, s in kept]
+    lower_w = min(sum(energy.lower for energy, _ in kept) / total_s, *means_w, pooled_w)
+    upper_w = max(sum(energy.upper for energy, _ in kept) / total_s, *means_w, pooled_w)
+    return pooled_w, lower_w, upper_w
+
+
+def _without_numbers(energy: Energy) -> Energy:
+    return Energy(
+        joules=math.nan,
+        lower=math.nan,
+        upper=math.nan,
+        coverage=energy.coverage,
+        n_samples=energy.n_samples,
+        n_excluded=energy.n_excluded,
+        n_refreshes=energy.n_refreshes,
+        method=energy.method,
+    )
+
+
+def _run_energy(
+    block: Energy, mean_w: float, run_s: float, block_s: float, idle_w: tuple[float, float, float]
+) -> RunEnergy:
+    share = run_s / block_s
+    gross = Energy(
+        joules=mean_w * run_s if math.isfinite(block.joules) else math.nan,
+        lower=block.lower * share,
+        upper=block.upper * share,
+        coverage=block.coverage,
+        n_samples=block.n_samples,
+        n_excluded=block.n_excluded,
+        n_refreshes=block.n_refreshes,
+        method="share of block",
+    )
+    mean, lower, upper = idle_w
+    return RunEnergy(
+        gross=gross,
+        net_j=gross.joules - mean * run_s,
+        net_lower_j=gross.lower - upper * run_s,
+        net_upper_j=gross.upper - lower * run_s,
+        duration_s=run_s,
+    )

@@ -1,0 +1,85 @@
+"""The parent's end of the recorder: it starts, watches and stops the process that samples a source."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from wattsweep.errors import PowerError
+from wattsweep.power.child import ChildProcess
+from wattsweep.power.sources.base import SourceDescription, SourceSpec, spec_to_json
+from wattsweep.power.trace import Trace
+from wattsweep.power.tracefile import read_trace_file
+
+LONGEST_INTERVAL_S = 30.0
+READY_TIMEOUT_S = 30.0
+START_MARGIN_S = 30.0
+
+
+class Recorder:
+    """Samples a source into a trace file, in a process of its own, from `start` to `stop`.
+
+    `path` must not exist: a record is never written over. `interval_s` is the time between two readings, at most 30 s,
+    beyond which a BMC may close the session. As a context manager it starts on entry and stops on exit. When its
+    process dies `alive` says so and the file keeps every sample taken until then.
+    """
+
+    def __init__(
+        self, spec: SourceSpec, path: Path, interval_s: float, *, ready_timeout_s: float = READY_TIMEOUT_S
+    ) -> None:
+        if not 0 < interval_s <= LONGEST_INTERVAL_S:
+            raise PowerError(
+                f"power.interval is {interval_s:g} s; choose one above 0 s and up to {LONGEST_INTERVAL_S:g} s."
+            )
+        self.path = path
+        self._description: SourceDescription | None = None
+        self._child = ChildProcess(
+            "wattsweep.power.recording",
+            {
+                "spec": spec_to_json(spec),
+                "path": str(path),
+                "interval_s": interval_s,
+                "ready_timeout_s": ready_timeout_s,
+            },
+            name=f"The recorder of {spec.place}",
+            timeout_s=2 * ready_timeout_s + START_MARGIN_S,
+        )
+
+    def start(self) -> None:
+        """Start sampling and return after the first good sample.
+
+        Raises PowerError when the source cannot be opened, gives no good sample in time, or the file exists.
+        """
+        self._description = SourceDescription.from_json(self._child.start()["ready"])
+
+    def stop(self) -> None:
+        """Stop sampling. Harmless when stopped before, never started or dead."""
+        self._child.stop()
+
+    def alive(self) -> bool:
+        """Whether the recorder's process runs."""
+        return self._child.alive()
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the recorder's process, None before `start`."""
+        return self._child.pid
+
+    @property
+    def description(self) -> SourceDescription:
+        """What is being read. Raises PowerError before `start`."""
+        if self._description is None:
+            raise PowerError("The recorder has not been started; call start() before asking for its description.")
+        return self._description
+
+    def trace(self) -> Trace:
+        """The samples taken so far, read from the file."""
+        return read_trace_file(self.path)[1]
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,99 @@
+"""The trace file: append-only text, one line per sample, readable after any crash.
+
+Line 1 is `# wattsweep-trace ` and a JSON object (version, source description, interval_s), line 2 the column names,
+each further line one sample. A line is whole when it ends in a newline.
+"""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from wattsweep.errors import PowerError
+from wattsweep.power.sources.base import SourceDescription
+from wattsweep.power.trace import Sample, Status, Trace
+
+MAGIC = "# wattsweep-trace "
+VERSION = 1
+COLUMNS = tuple(field.name for field in fields(Sample))
+STATUS_OF_WORD = {status.word: status for status in Status}
+
+
+class TraceWriter:
+    """Appends samples to a new trace file, each flushed as it is written. Raises PowerError where the file exists."""
+
+    def __init__(self, path: Path, description: SourceDescription, interval_s: float) -> None:
+        header = {"version": VERSION, "source": description.to_json(), "interval_s": interval_s}
+        try:
+            self._file = path.open("x", encoding="ascii", buffering=1)
+        except FileExistsError:
+            raise PowerError(
+                f"The trace file {path} exists; a record is never written over. Choose another name for this recording."
+            ) from None
+        except OSError as error:
+            raise PowerError(f"The trace file {path} cannot be written: {error.strerror}.") from None
+        self._file.write(MAGIC + json.dumps(header) + "\n" + ",".join(COLUMNS) + "\n")
+
+    def append(self, sample: Sample) -> None:
+        """Write one sample as a line."""
+        times = (sample.before_s, sample.after_s, sample.wall_before_s, sample.wall_after_s)
+        stamps = ",".join(f"{time_s:.6f}" for time_s in times)
+        self._file.write(f"{sample.sequence},{stamps},{sample.value!r},{sample.status.word}\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def read_trace_file(path: Path) -> tuple[SourceDescription, Trace]:
+    """The description and the samples in a trace file, also while it is being written.
+
+    A last line without its newline is torn and dropped. Raises PowerError, with the line's number, for anything else
+    that is malformed, and where the file is missing or is no trace file.
+    """
+    try:
+        text = path.read_text(encoding="ascii")
+    except OSError as error:
+        raise PowerError(f"The trace file {path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise PowerError(f"{path} is no trace file: it holds bytes that are not text.") from None
+    lines = text.split("\n")[:-1]
+    description = _parse_header(path, lines)
+    samples = [_parse_sample(path, number, line) for number, line in enumerate(lines[2:], start=3)]
+    trace = Trace.from_samples(samples, kind=description.kind, refresh_s=description.refresh_s, step=description.step)
+    return description, trace
+
+
+def _parse_header(path: Path, lines: list[str]) -> SourceDescription:
+    if len(lines) < 2 or not lines[0].startswith(MAGIC) or lines[1] != ",".join(COLUMNS):
+        raise PowerError(f"{path} is no trace file: its first two lines are not a trace's header and column names.")
+    try:
+        header = json.loads(lines[0].removeprefix(MAGIC))
+        version = header["version"]
+        if version != VERSION:
+            raise PowerError(f"{path} is a trace file of version {version}; this program reads version {VERSION}.")
+        return SourceDescription.from_json(header["source"])
+    except (ValueError, KeyError, TypeError):
+        raise PowerError(f"{path}, line 1: the header does not describe a source.") from None
+
+
+def _parse_sample(path: Path, number: int, line: str) -> Sample:
+    cells = line.split(",")
+    try:
+        sequence, before, after, wall_before, wall_after, value, word = cells
+        return Sample(
+            sequence=int(sequence),
+            before_s=float(before),
+            after_s=float(after),
+            wall_before_s=float(wall_before),
+            wall_after_s=float(wall_after),
+            value=float(value),
+            status=STATUS_OF_WORD[word],
+        )
+    except (ValueError, KeyError):
+        raise PowerError(f"{path}, line {number}: '{line[:80]}' is not a sample ({','.join(COLUMNS)}).") from None
