@@ -1,0 +1,123 @@
+"""A run file gives back what was written, and everything else is refused with a reason."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.support_records import make_record
+from wattsweep.errors import RunFileError
+from wattsweep.runs import RunRecord, describe_run, read_run, run_facts, write_run
+
+
+def assert_same(one: RunRecord, other: RunRecord) -> None:
+    for name in ("run", "settings", "network", "data", "phases", "utc_offset_s"):
+        assert getattr(one, name) == getattr(other, name), name
+    assert dict(one.provenance) == dict(other.provenance)
+    assert one.history.keys() == other.history.keys()
+    for metric, values in one.history.items():
+        np.testing.assert_array_equal(values, other.history[metric])
+    assert (one.power is None) == (other.power is None)
+    if one.power is not None and other.power is not None:
+        for name in ("source", "selected_because", "block_id", "block_runs", "idle_w", "status", "reason"):
+            assert getattr(one.power, name) == getattr(other.power, name), name
+        assert repr(one.power.energy) == repr(other.power.energy)
+        for name in ("sequence", "before_s", "after_s", "wall_s", "values", "status"):
+            np.testing.assert_array_equal(getattr(one.power.trace, name), getattr(other.power.trace, name))
+        assert one.power.trace.kind == other.power.trace.kind
+
+
+@pytest.mark.parametrize("origin", ["measured", "simulated", None])
+def test_a_record_survives_its_file(tmp_path: Path, origin: str | None) -> None:
+    record = make_record(origin=origin)  # type: ignore[arg-type]
+    write_run(tmp_path / "ab" / "run.h5", record)
+    assert_same(read_run(tmp_path / "ab" / "run.h5"), record)
+    assert [path.name for path in (tmp_path / "ab").iterdir()] == ["run.h5"]
+
+
+def test_a_refused_energy_survives_its_file(tmp_path: Path) -> None:
+    record = make_record(refused="energy refused: coverage 0.2")
+    write_run(tmp_path / "run.h5", record)
+    read = read_run(tmp_path / "run.h5")
+    assert_same(read, record)
+    assert read.power is not None
+    assert np.isnan(read.power.energy.net_j)
+
+
+def test_a_trace_without_samples_survives_its_file(tmp_path: Path) -> None:
+    record = make_record()
+    assert record.power is not None
+    record = replace(record, power=replace(record.power, trace=record.power.trace.window(-2.0, -1.0, 0.0)))
+    write_run(tmp_path / "run.h5", record)
+    assert_same(read_run(tmp_path / "run.h5"), record)
+
+
+def damage(change: Callable[[h5py.File], None], path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        change(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda file: file.attrs.__setitem__("format", "other"), "format is 'other'"),
+        (lambda file: file.attrs.__setitem__("schema_version", 2), "schema version is 2, this wattsweep reads 1"),
+        (lambda file: file.__delitem__("settings"), "settings"),
+        (lambda file: file["settings"].attrs.__setitem__("depth", 9), "experiment id"),
+        (lambda file: file["run"].attrs.__setitem__("seed", 1), "its run is"),
+        (lambda file: file["network"].attrs.__setitem__("n_parameters", 1), "parameter count"),
+        (lambda file: file["epochs"].attrs.__setitem__("columns", ["loss"]), "1 columns are named"),
+        (lambda file: file["settings"].attrs.__setitem__("colour", "red"), "colour"),
+    ],
+)
+def test_a_file_that_contradicts_the_schema_or_itself_is_refused(
+    tmp_path: Path, change: Callable[[h5py.File], None], reason: str
+) -> None:
+    path = tmp_path / "run.h5"
+    write_run(path, make_record())
+    damage(change, path)
+    with pytest.raises(RunFileError, match=reason) as caught:
+        read_run(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_truncated_file_is_refused_wherever_it_ends(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    write_run(path, make_record())
+    content = path.read_bytes()
+    for length in range(0, len(content), max(1, len(content) // 40)):
+        path.write_bytes(content[:length])
+        with pytest.raises(RunFileError):
+            read_run(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunFileError, match=r"none\.h5: there is no such run file"):
+        read_run(tmp_path / "none.h5")
+
+
+def test_nothing_stays_of_a_write_that_failed(tmp_path: Path) -> None:
+    record = make_record()
+    with pytest.raises(RunFileError, match="parameter count"):
+        write_run(tmp_path / "run.h5", replace(record, network=replace(record.network, n_parameters=1)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_description_says_simulated_beside_every_joule() -> None:
+    text = describe_run(make_record(origin="simulated"))
+    joules = [line for line in text.splitlines() if " J" in line or line.startswith("power")]
+    assert joules
+    assert all("simulated" in line for line in joules)
+    assert "not measured" in describe_run(make_record(origin=None))
+    assert "coverage 0.2" in describe_run(make_record(refused="energy refused: coverage 0.2"))
+
+
+def test_facts_are_json_values_without_nan() -> None:
+    import json
+
+    facts = run_facts(make_record(refused="energy refused: coverage 0.2"))
+    assert facts["power"]["energy"]["net_j"] is None
+    json.dumps(facts, allow_nan=False)

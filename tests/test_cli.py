@@ -1,0 +1,111 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.support_records import make_record
+from wattsweep.cli import app
+from wattsweep.runs import write_run
+
+runner = CliRunner()
+COMMANDS = ["plan", "prepare", "run-shard", "inspect", "tables", "fit", "figures", "report"]
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"""
+sweeps:
+  demo:
+    dataset: wine
+    shape: [rectangle, trapezoid]
+    size: [64, 256]
+    depth: [2, 4]
+    repetitions: 3
+paths:
+  results: {tmp_path / "results"}
+"""
+    )
+    return path
+
+
+def wattsweep(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "wattsweep", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_help_lists_every_command() -> None:
+    text = runner.invoke(app, ["--help"]).output
+    for command in COMMANDS:
+        assert f"  {command} " in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    result = runner.invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+def test_version() -> None:
+    assert runner.invoke(app, ["--version"]).output.startswith("wattsweep 0.")
+
+
+def test_plan_prints_counts_and_what_is_left_out(config_file: Path) -> None:
+    output = runner.invoke(app, ["plan", "--configfile", str(config_file)]).output
+    assert "wine rectangle size 64 depth 4: nearest has 78 parameters (+21.9%)" in output
+    assert "1 shards" in output or "shards, predicted" in output
+
+
+def test_plan_as_json_agrees_with_its_files(config_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "plan"
+    output = runner.invoke(app, ["plan", "--configfile", str(config_file), "--json", "--output", str(folder)]).output
+    document = json.loads(output)
+    assert document == json.loads((folder / "plan.json").read_text())
+    assert document["experiments"] + len(document["nonconformant"]) == 2 * 2 * 2
+    assert document["runs"] == 3 * document["experiments"]
+    assert sorted(path.stem for path in (folder / "shards").iterdir()) == sorted(
+        shard["shard_id"] for shard in document["shards"]
+    )
+
+
+def test_prepare_prints_the_file(config_file: Path, tmp_path: Path) -> None:
+    result = runner.invoke(app, ["prepare", "wine", "--configfile", str(config_file)])
+    assert result.output.strip() == str(tmp_path / "results/datasets/bundled/wine.npz")
+    assert Path(result.output.strip()).exists()
+
+
+def test_an_unknown_dataset_is_a_usage_error(config_file: Path) -> None:
+    done = wattsweep("prepare", "digitz", "--configfile", str(config_file))
+    assert done.returncode == 2
+    assert "digits" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_mistake_is_told_without_a_traceback(config_file: Path) -> None:
+    config_file.write_text(config_file.read_text().replace("depth:", "dpeth:"))
+    done = wattsweep("plan", "--configfile", str(config_file))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "did you mean `depth`?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_inspect_shows_a_valid_run_and_refuses_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    write_run(path, make_record(origin="simulated"))
+    shown = wattsweep("inspect", str(path))
+    assert shown.returncode == 0
+    assert ": valid" in shown.stdout
+    assert "simulated, not a measurement" in shown.stdout
+    facts = json.loads(wattsweep("inspect", "--json", str(path)).stdout)
+    assert facts["power"]["source"]["origin"] == "simulated"
+
+    path.write_bytes(path.read_bytes()[:100])
+    refused = wattsweep("inspect", str(path))
+    assert refused.returncode == 1
+    assert "not a valid run file" in refused.stderr

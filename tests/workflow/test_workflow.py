@@ -1,0 +1,194 @@
+"""The whole pipeline through Snakemake, as users run it: config to report."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from wattsweep.runs import RunRecord, read_run
+
+pytestmark = pytest.mark.slow
+
+GRID = {
+    "dataset": ["wine", "bundled:breast_cancer"],
+    "shape": ["rectangle", "exponential"],
+    "size": [256, 1024],
+    "depth": 2,
+    "epochs": 60,
+    "learning_rate": 0.001,
+    "repetitions": 2,
+}
+POWER = {
+    "source": "simulated",
+    "interval": "50 ms",
+    "min_window": "200 ms",
+    "idle_window": "300 ms",
+    "simulated": {"refresh": "100 ms"},
+}
+
+
+class Project:
+    """A folder in which Snakemake runs this workflow."""
+
+    def __init__(self, folder: Path, repository: Path) -> None:
+        self.folder = folder
+        self.repository = repository
+
+    def configure(self, **changes: Any) -> None:
+        document = {"sweeps": {"tiny": GRID | changes}, "power": POWER, "scheduling": {"shard_wall_time": "1 min"}}
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(document))
+
+    def command(self, *arguments: str) -> list[str]:
+        profile = self.repository / "profiles" / "local"
+        workflow = self.repository / "workflow" / "Snakefile"
+        main = [sys.executable, "-m", "snakemake", "--profile", str(profile), "--snakefile", str(workflow)]
+        return [*main, "--directory", str(self.folder), *arguments]
+
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments), env=self.environment(), capture_output=True, text=True, timeout=600, check=False
+        )
+
+    def succeed(self, *arguments: str) -> str:
+        done = self.snakemake(*arguments)
+        logs = "".join(path.read_text() for path in self.folder.rglob("results/logs/**/*.log"))
+        assert done.returncode == 0, done.stdout + done.stderr + logs
+        return done.stdout + done.stderr
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+        process = subprocess.Popen(
+            self.command(),
+            env=self.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            with_group(process)
+            process.wait()
+
+    def runs(self) -> dict[str, RunRecord]:
+        return {path.stem: read_run(path) for path in self.folder.glob("results/runs/*/*/*.h5")}
+
+
+def with_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and all that it started, as SIGKILL does: nobody can clean up."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+@pytest.fixture
+def project(tmp_path: Path, repository: Path) -> Project:
+    project = Project(tmp_path, repository)
+    project.configure()
+    return project
+
+
+def test_from_config_to_report_and_again(project: Project) -> None:
+    output = project.succeed()
+    report = project.folder / "results" / "report.html"
+    assert f"The report: {report}" in output
+    html = report.read_text(encoding="utf-8")
+    assert "simulated" in html
+    for table in ("runs.parquet", "experiments.parquet"):
+        assert (project.folder / "results" / "tables" / table).exists()
+    assert list(project.folder.glob("results/tables/epochs/dataset=wine/shape=rectangle/*.parquet"))
+    assert json.loads((project.folder / "results/fit/energy_model.json").read_text())
+    for name in ("energy_per_datum", "energy_against_loss", "predicted_against_measured"):
+        assert (project.folder / f"results/figures/{name}.svg").exists()
+        assert (project.folder / f"results/figures/{name}.png").exists()
+    before = stamps(project)
+    assert len(project.runs()) >= 8 * 2
+
+    assert "Nothing to be done" in project.succeed()
+    assert stamps(project) == before
+
+    project.configure(depth=[2, 3])
+    project.succeed()
+    after = stamps(project)
+    assert before.items() <= after.items()
+    new = {record.settings.depth for name, record in project.runs().items() if name not in before}
+    assert new == {3}
+
+
+def stamps(project: Project) -> dict[str, int]:
+    """When each run file was written."""
+    return {path.stem: path.stat().st_mtime_ns for path in project.folder.glob("results/runs/*/*/*.h5")}
+
+
+def test_killed_in_mid_shard_and_started_again(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    undisturbed = Project(tmp_path_factory.mktemp("undisturbed"), project.repository)
+    undisturbed.configure()
+    undisturbed.succeed()
+    expected = undisturbed.runs()
+
+    with project.running():
+        wait_for_run_files(project, 3)
+    before = stamps(project)
+    assert len(before) >= 3
+    assert not (project.folder / "results" / "report.html").exists()
+
+    assert "--unlock" in project.snakemake().stderr
+    project.succeed("--unlock")
+    project.succeed()
+    assert before.items() <= stamps(project).items()
+    finished = project.runs()
+    planned = {name for name, record in expected.items() if record.run.repetition < GRID["repetitions"]}  # type: ignore[operator]
+    assert planned <= set(finished)
+    for name in set(expected) & set(finished):
+        for metric, values in expected[name].history.items():
+            np.testing.assert_array_equal(values, finished[name].history[metric])
+
+
+def wait_for_run_files(project: Project, wanted: int) -> None:
+    deadline = time.monotonic() + 300
+    while len(stamps(project)) < wanted:
+        assert time.monotonic() < deadline, "no run file appeared"
+        time.sleep(0.05)
+
+
+def test_a_mistake_stops_before_any_job_is_planned(project: Project) -> None:
+    project.configure(shape="rectangel", depth=1)
+    done = project.snakemake()
+    assert done.returncode != 0
+    assert 'sweeps.tiny.shape = "rectangel": not known; did you mean `rectangle`?' in done.stderr
+    assert "sweeps.tiny.depth = 1" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (project.folder / "results").exists()
+
+
+def test_a_named_configuration_stands_alone(project: Project) -> None:
+    other = project.folder / "other.yaml"
+    document = yaml.safe_load((project.folder / "config.yaml").read_text())
+    other.write_text(yaml.safe_dump(document | {"sweeps": {"other": GRID | {"depth": 5}}}))
+    project.succeed("--configfile", str(other), "--until", "plan")
+    plan = json.loads((project.folder / "results/plan/plan.json").read_text())
+    assert list(plan["sweeps"]) == ["other"]
+
+
+def test_both_profiles_plan_the_shipped_config(project: Project) -> None:
+    shutil.copy(project.repository / "config.yaml", project.folder)
+    for profile in ("local", "slurm", "slurm-gpu"):
+        profile_folder = project.repository / "profiles" / profile
+        done = project.snakemake("--profile", str(profile_folder), "--dry-run")
+        assert done.returncode == 0, done.stderr
+        assert "checkpoint plan" in done.stdout + done.stderr
