@@ -175,12 +175,12 @@ def figures(
 ) -> None:
     """Draw every figure as SVG and PNG."""
     from wattsweep.analysis import read_fits
-    from wattsweep.figures import FIGURES, FigureInputs, draw, save
+    from wattsweep.figures import FIGURES, save
     from wattsweep.tables import read_experiments, read_runs
 
-    inputs = FigureInputs(read_runs(tables_folder), read_experiments(tables_folder), read_fits(fit_file))
-    for name in FIGURES:
-        print(*save(draw(name, inputs), output, name))
+    runs, experiments, fits = read_runs(tables_folder), read_experiments(tables_folder), read_fits(fit_file)
+    for name, draw in FIGURES.items():
+        print(*save(draw(runs, experiments, fits), output, name))
 
 
 @app.command()

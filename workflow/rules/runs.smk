@@ -20,6 +20,6 @@ rule shard:
         mem_mb=CONFIG.scheduling.memory_mb,
         slurm_partition=CONFIG.scheduling.partition,
         slurm_account=CONFIG.scheduling.account,
-        slurm_extra="'--exclusive'",
+        slurm_extra="--exclusive",
     shell:
         "python -m wattsweep run-shard {input.shard:q} --configfile {input.config:q} --output {output:q} > {log:q} 2>&1"

@@ -1,0 +1,202 @@
+"""The shared look of the figures: colours, markers, sizes, the frame around the panels, the mark of simulated power.
+
+Colours are Okabe and Ito's and Tol's colour-blind-safe ones; shapes have markers too, so that no meaning hangs on
+colour alone.
+"""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import matplotlib.axes
+import matplotlib.figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from wattsweep.networks import SHAPES
+
+Axes = matplotlib.axes.Axes
+Figure = matplotlib.figure.Figure
+Legend = Sequence[tuple[str, Sequence[Line2D]]]
+
+RC: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#555555",
+    "axes.grid": True,
+    "axes.labelsize": 10.5,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "figure.dpi": 100,
+    "figure.facecolor": "white",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "savefig.dpi": 150,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "wattsweep",
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
+}
+
+PALETTE = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#332288",
+    "#882255",
+    "#999933",
+    "#44AA99",
+    "#AA4499",
+    "#117733",
+    "#666666",
+)
+MARKERS = dict(zip(SHAPES, "osD^v<>P", strict=True))
+INK, FAINT_INK, ALARM = "#1a1a1a", "#555555", "#a30000"
+GRADIENT = "cividis"
+
+TICKS_WITHIN_DECADES = (
+    (1000, (1.0,)),
+    (100, (1.0, 3.0)),
+    (12, (1.0, 2.0, 5.0)),
+    (0, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)),
+)
+"""The ticks of a decade, where an axis' ends have more than this ratio."""
+
+TITLE_INCHES, MARK_INCHES, NOTE_INCHES, LEGEND_LINE_INCHES = 0.38, 0.30, 0.25, 0.205
+MARK_ID = "power-mark"
+
+
+def colours(datasets: Iterable[str]) -> dict[str, str]:
+    """A colour for each dataset, by its place in the alphabet."""
+    return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(sorted(set(datasets)))}
+
+
+def power_mark(origins: Iterable[str]) -> str:
+    """What a figure or report of these origins of power must say; empty where all of it was measured."""
+    found = set(origins) - {"none"}
+    unreal = sorted(found - {"measured"})
+    if not unreal:
+        return ""
+    kinds = " and ".join(unreal).upper()
+    if "measured" in found:
+        return f"PARTLY {kinds} POWER - not all of this is a measurement"
+    return f"{kinds} POWER - not a measurement"
+
+
+def frame(width: float, height: float, *, title: str, origins: Iterable[str], note: str = "") -> Figure:
+    """An empty figure of this size in inches, with its title, the mark of simulated power and a note below."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.text(0.1 / width, 1 - 0.12 / height, title, ha="left", va="top", size=13, weight="bold", color=INK)
+    top, bottom = TITLE_INCHES, 0.0
+    mark = power_mark(origins)
+    if mark:
+        figure.text(
+            0.14 / width,
+            1 - (TITLE_INCHES + 0.06) / height,
+            mark,
+            ha="left",
+            va="top",
+            size=10,
+            weight="bold",
+            color="white",
+            gid=MARK_ID,
+            bbox={"facecolor": ALARM, "edgecolor": ALARM, "boxstyle": "square,pad=0.25"},
+        )
+        top += MARK_INCHES
+    if note:
+        figure.text(0.1 / width, 0.08 / height, note, ha="left", va="bottom", size=9, color=FAINT_INK)
+        bottom = NOTE_INCHES
+    engine: Any = figure.get_layout_engine()
+    engine.set(rect=(0, bottom / height, 1, 1 - (top + bottom) / height), w_pad=0.08, h_pad=0.08)
+    return figure
+
+
+def nothing_to_draw(*, title: str, origins: Iterable[str], why: str) -> Figure:
+    """A figure that says in words why it shows nothing."""
+    figure = frame(7, 2.4, title=title, origins=origins)
+    figure.text(0.5, 0.4, textwrap.fill(why, 64), ha="center", va="center", size=11, color=FAINT_INK)
+    return figure
+
+
+def log_axis(axes: Axes, which: str, unit: str = "") -> None:
+    """Make an axis logarithmic with ticks in SI prefixes; labels inside a decade where it spans few of them.
+
+    To be called when the data are drawn.
+    """
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    getattr(axes, f"set_{which}scale")("log")
+    low, high = getattr(axes, f"get_{which}lim")()
+    subs = next(subs for ratio, subs in TICKS_WITHIN_DECADES if high / low > ratio)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+    axis.set_major_formatter(EngFormatter(unit=unit))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def whole_number_axis(axes: Axes, which: str, values: Iterable[int]) -> None:
+    """Make an axis logarithmic with one tick at each of these whole numbers."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    getattr(axes, f"set_{which}scale")("log")
+    axis.set_major_locator(FixedLocator(sorted(set(values))))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def shape_handles(shapes: Iterable[str]) -> list[Line2D]:
+    """Legend entries of shapes, in the order of `wattsweep.networks.SHAPES`."""
+    present = set(shapes)
+    return [
+        Line2D([], [], marker=MARKERS[shape], linestyle="", color=FAINT_INK, markersize=6, label=shape)
+        for shape in SHAPES
+        if shape in present
+    ]
+
+
+def origin_handles(origins: Iterable[str]) -> list[Line2D]:
+    """Legend entries of origins of power: filled points where it was measured, hollow ones where not."""
+    return [
+        Line2D(
+            [],
+            [],
+            marker="o",
+            linestyle="",
+            color=FAINT_INK,
+            markerfacecolor=FAINT_INK if origin == "measured" else "none",
+            markersize=6,
+            label=origin,
+        )
+        for origin in sorted(set(origins))
+    ]
+
+
+def dataset_handles(chosen: dict[str, str]) -> list[Line2D]:
+    """Legend entries of datasets."""
+    return [
+        Line2D([], [], marker="s", linestyle="", color=colour, markersize=8, label=name)
+        for name, colour in chosen.items()
+    ]
+
+
+def height_for(groups: Legend) -> float:
+    """The least height in inches of a figure whose legend is clear of its title and mark."""
+    lines = sum(1 + len(entries) for _, entries in groups)
+    return 2 * (TITLE_INCHES + MARK_INCHES) + LEGEND_LINE_INCHES * lines
+
+
+def legend(figure: Figure, groups: Legend) -> None:
+    """One legend at the right of the panels, its groups one below the other, each under its heading."""
+    handles: list[Line2D] = []
+    for heading, entries in groups:
+        handles += [Line2D([], [], linestyle="", label=heading), *entries]
+    box = figure.legend(handles=handles, loc="outside right center", handletextpad=0.3, borderaxespad=0.4)
+    headings = {heading for heading, _ in groups}
+    for text in box.get_texts():
+        if text.get_text() in headings:
+            text.set_fontweight("bold")

@@ -1,0 +1,56 @@
+"""From the runs of an experiment to its rows: medians and quartiles, kinds of power and of hardware kept apart."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+import numpy as np
+
+from wattsweep.grid import Experiment
+from wattsweep.tables.columns import FACTS, QUANTITIES, QUARTILES, SETTINGS
+from wattsweep.tables.rows import Row
+from wattsweep.workload import split_workload
+
+Key = tuple[str, str, str]
+
+SHARED = tuple(column.name for column in (*SETTINGS, *FACTS))
+
+
+def experiment_rows(runs: Sequence[Row], planned: Experiment | None) -> list[Row]:
+    """The rows of one experiment in experiments.parquet, of all its rows in runs.parquet.
+
+    One row for each (device, CPU model, origin of power) among the runs, in that order.
+    """
+    ordered = sorted(runs, key=_key)
+    return [_row(list(group), planned) for _, group in groupby(ordered, key=_key)]
+
+
+def _key(run: Row) -> Key:
+    return (run["device"] or "", run["cpu_model"] or "", run["power_origin"])
+
+
+def _row(runs: Sequence[Row], planned: Experiment | None) -> Row:
+    first = runs[0]
+    work = split_workload(first["widths"], first["n_inputs"], first["batch_size"], first["n_train"], first["n_test"])
+    statuses = [run["energy_status"] for run in runs]
+    row = {name: first[name] for name in ("experiment_id", "device", "cpu_model", "power_origin", *SHARED)}
+    row |= {
+        "sweeps": list(planned.sweeps) if planned else [],
+        "n_planned": planned.repetitions if planned else 0,
+        "n_runs": len(runs),
+        "n_measured": statuses.count("ok"),
+        "n_refused": statuses.count("refused"),
+        "n_blocks": len({run["block_id"] for run in runs} - {None}),
+        "macs_per_epoch": work.macs_per_epoch,
+        "train_batches": work.train_batches,
+    }
+    for name, _, _ in QUANTITIES:
+        row |= _quartiles(name, (run.get(name) for run in runs))
+    return row
+
+
+def _quartiles(name: str, values: Iterable[float | None]) -> Row:
+    known = [value for value in values if value is not None]
+    names = [f"{name}_{quartile}" for quartile, _ in QUARTILES]
+    if not known:
+        return dict.fromkeys(names)
+    return dict(zip(names, np.percentile(known, [25, 50, 75]).tolist(), strict=True))

@@ -1,0 +1,61 @@
+"""Makes whole reports from records of known energy."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tests.support_records import REFUSED, SETTINGS, make_record, make_sweep, plan_of
+from wattsweep.analysis import fit_groups
+from wattsweep.config import AnalysisConfig
+from wattsweep.figures import FIGURES, save
+from wattsweep.power.sources.base import Origin
+from wattsweep.report import build_report
+from wattsweep.runs.record import RunRecord
+from wattsweep.tables import read_experiments, read_runs, write_tables
+
+PLAN: dict[str, Any] = {
+    "format": "wattsweep-plan",
+    "version": 1,
+    "config": {"analysis": {"folds": 5}},
+    "sweeps": {"main": {"experiments": 49, "runs": 98, "nonconformant": 1}},
+    "datasets": {
+        "bundled:digits": {
+            "task": "classification",
+            "head": "softmax",
+            "n_observations": 1797,
+            "n_inputs": 64,
+            "n_outputs": 10,
+            "sha256": "ab" * 32,
+        }
+    },
+    "experiments": 49,
+    "runs": 100,
+    "nonconformant": [
+        {
+            "experiment_id": "f" * 16,
+            "settings": {"dataset": "digits", "shape": "wide_first_16x", "depth": 20, "size": 32},
+            "sweeps": ["main"],
+            "n_parameters": 913,
+            "relative_error": 27.53,
+        }
+    ],
+    "shards": [],
+    "predicted_s": 4000.0,
+}
+
+
+def records_with_refusals(origin: Origin | None) -> list[RunRecord]:
+    """48 experiments of 3 runs, and one experiment of 2 runs whose energies are refused."""
+    refused = replace(SETTINGS, depth=7)
+    records = make_sweep(origin=origin, noise=0.05)
+    records += [make_record(refused, repetition, origin=origin, refused=REFUSED) for repetition in range(2)]
+    return sorted(records, key=lambda record: (record.run.experiment_id, record.run.repetition))
+
+
+def make_report(records: list[RunRecord], folder: Path, plan: dict[str, Any] = PLAN) -> str:
+    write_tables(records, plan_of(records, 2), folder)
+    runs, experiments = read_runs(folder), read_experiments(folder)
+    fits = fit_groups(experiments, AnalysisConfig(bootstrap_samples=20))
+    for name, draw in FIGURES.items():
+        save(draw(runs, experiments, fits), folder, name)
+    return build_report(plan=plan, runs=runs, experiments=experiments, fits=fits, figures_folder=folder)
