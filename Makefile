@@ -36,6 +36,7 @@ format: $(VENV)/.test ## Format the sources
 reference: $(VENV)/.run ## Write what is generated from code: the config schema and the reference pages
 	$(BIN)/python -m wattsweep.config.reference
 	$(BIN)/python -m wattsweep.tables.reference
+	$(BIN)/python -m wattsweep.figures.captions
 
 lock: $(VENV)/.run ## Pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/pip install --quiet uv

@@ -133,6 +133,17 @@ def test_nodes_power_and_model_are_told(measured: str) -> None:
         assert fact in text
 
 
+def test_sources_of_one_kind_are_told_of_once(tmp_path: Path) -> None:
+    first, second = make_record(repetition=0), make_record(repetition=1)
+    assert second.power is not None
+    elsewhere = replace(second.power.source, detail="DCMI power reading of the BMC at 127.0.0.1:6231, over LAN")
+    second = replace(second, power=replace(second.power, source=elsewhere))
+    text = words(make_report([first, second], tmp_path))
+    assert "Power was measured for 2 runs: DCMI power reading of the BMC at 127.0.0.1:6230" in text
+    assert "(the first of 2 such)" in text
+    assert text.count("Source ipmi") == 1
+
+
 def test_names_are_escaped(tmp_path: Path) -> None:
     record = make_record(provenance={"host": "<script>alert(1)</script>"})
     html = make_report([record], tmp_path)

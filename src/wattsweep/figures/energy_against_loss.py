@@ -113,7 +113,7 @@ def _panel(axes: Axes, data: pd.DataFrame, norm: LogNorm) -> None:
             front["test_loss_median"], front[f"{QUANTITY}_median"], where="post", color=ALARM, linewidth=1.2, zorder=2
         )
     if loss.min() > 0 and loss.max() / loss.min() > 10:
-        log_axis(axes, "x")
+        log_axis(axes, "x", None)
     log_axis(axes, "y", "J")
     axes.set_xlabel("test loss, last epoch")
 

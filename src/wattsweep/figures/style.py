@@ -126,17 +126,17 @@ def nothing_to_draw(*, title: str, origins: Iterable[str], why: str) -> Figure:
     return figure
 
 
-def log_axis(axes: Axes, which: str, unit: str = "") -> None:
-    """Make an axis logarithmic with ticks in SI prefixes; labels inside a decade where it spans few of them.
+def log_axis(axes: Axes, which: str, unit: str | None = "") -> None:
+    """Make an axis logarithmic, with labels inside a decade where it spans few of them.
 
-    To be called when the data are drawn.
+    Ticks bear SI prefixes, but for `unit` None, where they are plain numbers. To be called when the data are drawn.
     """
     axis = axes.xaxis if which == "x" else axes.yaxis
     getattr(axes, f"set_{which}scale")("log")
     low, high = getattr(axes, f"get_{which}lim")()
     subs = next(subs for ratio, subs in TICKS_WITHIN_DECADES if high / low > ratio)
     axis.set_major_locator(LogLocator(subs=subs, numticks=12))
-    axis.set_major_formatter(EngFormatter(unit=unit))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}") if unit is None else EngFormatter(unit=unit))
     axis.set_minor_formatter(NullFormatter())
 
 

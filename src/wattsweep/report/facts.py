@@ -16,7 +16,7 @@ MOST_NONCONFORMANT = 100
 
 HARDWARE = ["host", "device", "cpu_model", "threads", "platform"]
 SOFTWARE = ["wattsweep_version", "git_commit", "python_version", "tensorflow_version", "keras_version"]
-SOURCES = ["power_origin", "power_source", "power_scope", "power_detail", "power_selected_because"]
+SOURCES = ["power_origin", "power_source", "power_scope"]
 
 
 def headline(experiments: pd.DataFrame) -> Facts | None:
@@ -89,7 +89,7 @@ def nodes(runs: pd.DataFrame) -> list[Facts]:
 
 
 def power(runs: pd.DataFrame) -> list[Facts]:
-    """The sources of power, with what they were worth."""
+    """The kinds of source of power, with what they were worth; one detail and one reason stand for all of a kind."""
     found = []
     for key, group in runs[runs["power_origin"] != "none"].groupby(SOURCES, dropna=False, sort=True):
         blocks = group.drop_duplicates("block_id")
@@ -98,6 +98,9 @@ def power(runs: pd.DataFrame) -> list[Facts]:
         found.append(
             dict(zip(SOURCES, key, strict=True))
             | {
+                "detail": group["power_detail"].iloc[0],
+                "n_details": group["power_detail"].nunique(),
+                "because": group["power_selected_because"].iloc[0],
                 "runs": len(group),
                 "refused": int((group["energy_status"] == "refused").sum()),
                 "blocks": len(blocks),

@@ -128,7 +128,7 @@ def _program(architecture: Architecture, n_train: int, batch_size: int, per_call
         train_x, train_y, test_x, test_y = data
         real = tf.constant(real_rows)
 
-        def batch(epoch: tf.Tensor, index: tf.Tensor, state: Any, sums: tf.Tensor) -> Any:
+        def batch(epoch: tf.Tensor, index: tf.Tensor, state: Any, outputs: tf.TensorArray) -> Any:
             weights, first, second, step = state
             rows, counts = orders[epoch, index], real[index]
             inputs, targets = tf.gather(train_x, rows), tf.gather(train_y, rows)
@@ -138,16 +138,18 @@ def _program(architecture: Architecture, n_train: int, batch_size: int, per_call
                 losses = row_losses(architecture.head, targets, output)
                 loss = tf.reduce_sum(losses * counts) / tf.reduce_sum(counts)
             gradients = tape.gradient(loss, weights)
-            sums += metric_sums(architecture.head, targets, output, counts)
-            return epoch, index + 1, _adam(weights, first, second, step, gradients, rate), sums
+            state = _adam(weights, first, second, step, gradients, rate)
+            return epoch, index + 1, state, outputs.write(index, output)
 
         def epoch(index: tf.Tensor, state: Any, history: tf.TensorArray) -> Any:
-            zeros = tf.zeros(len(METRICS))
-            _, _, state, sums = tf.while_loop(
-                lambda _epoch, i, *_: i < n_batches, batch, (index, tf.constant(0), state, zeros)
+            outputs = tf.TensorArray(tf.float32, size=n_batches, element_shape=[batch_size, architecture.widths[-1]])
+            _, _, state, outputs = tf.while_loop(
+                lambda _epoch, i, *_: i < n_batches, batch, (index, tf.constant(0), state, outputs)
             )
+            # All rows of the epoch at once: cheaper to run and to compile than sums carried from batch to batch.
+            trained = metric_sums(architecture.head, tf.gather(train_y, orders[index]), outputs.stack(), real)
             tested = metric_sums(architecture.head, test_y, logits(architecture, state[0], test_x))
-            metrics = tf.concat([finish(sums, n_train), finish(tested, test_x.shape[0])], axis=0)
+            metrics = tf.concat([finish(trained, n_train), finish(tested, test_x.shape[0])], axis=0)
             return index + 1, state, history.write(index, metrics)
 
         history = tf.TensorArray(tf.float32, size=per_call, element_shape=[len(HISTORY_NAMES)])

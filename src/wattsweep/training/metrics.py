@@ -12,7 +12,7 @@ RMSE = METRICS.index("root_mean_squared_error")
 
 
 def row_losses(head: Head, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """The loss of each row, [rows]. Cross-entropies come from logits, as Keras takes them back from its activations."""
+    """The loss of each row, [..., rows]. Cross-entropies come from logits, as Keras takes them from its activations."""
     if head == "softmax":
         return tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
     if head == "binary":
@@ -21,19 +21,19 @@ def row_losses(head: Head, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def predictions(head: Head, logits: tf.Tensor) -> tf.Tensor:
-    """The network's output, [rows, outputs]: softmax of the logits, or their sigmoid."""
+    """The network's output, [..., rows, outputs]: softmax of the logits, or their sigmoid."""
     return tf.nn.softmax(logits) if head == "softmax" else tf.sigmoid(logits)
 
 
 def metric_sums(head: Head, targets: tf.Tensor, logits: tf.Tensor, real: tf.Tensor | None = None) -> tf.Tensor:
-    """Sum over rows of each metric's row value, [10] in the order of METRICS; `finish` makes metrics of them.
+    """Sum over all rows of each metric's row value, [10] in the order of METRICS; `finish` makes metrics of them.
 
-    targets, logits: [rows, outputs]. real: [rows], 1 for rows that count and 0 for padding; None: all count.
+    targets, logits: [rows, outputs], or [batches, rows, outputs]. real: [rows] or [batches, rows], 1 for rows that
+    count and 0 for padding; None: all count.
     """
     predicted = predictions(head, logits)
     squared = tf.reduce_mean(tf.square(predicted - targets), axis=-1)
-    signed = _hinge_labels(targets, real)
-    margins = tf.maximum(1.0 - signed * predicted, 0.0)
+    margins = tf.maximum(1.0 - _hinge_labels(targets, real) * predicted, 0.0)
     rows = {
         "loss": row_losses(head, targets, logits),
         "accuracy": _accuracy(head, targets, predicted),
@@ -46,8 +46,8 @@ def metric_sums(head: Head, targets: tf.Tensor, logits: tf.Tensor, real: tf.Tens
         "cosine_similarity": tf.reduce_sum(_unit(targets) * _unit(predicted), axis=-1),
         "kullback_leibler_divergence": _divergence(targets, predicted),
     }
-    values = tf.stack([rows[name] for name in METRICS])
-    return tf.reduce_sum(values if real is None else values * real, axis=1)
+    weight = 1.0 if real is None else real
+    return tf.stack([tf.reduce_sum(rows[name] * weight) for name in METRICS])
 
 
 def finish(sums: tf.Tensor, n_rows: int) -> tf.Tensor:
@@ -64,10 +64,10 @@ def _accuracy(head: Head, targets: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor
 
 def _hinge_labels(targets: tf.Tensor, real: tf.Tensor | None) -> tf.Tensor:
     """Keras' hinge turns 0/1 targets into -1/1, and leaves a batch that has any other target as it is."""
-    is_binary = tf.logical_or(tf.equal(targets, 0.0), tf.equal(targets, 1.0))
+    is_label = tf.logical_or(tf.equal(targets, 0.0), tf.equal(targets, 1.0))
     if real is not None:
-        is_binary = tf.logical_or(is_binary, tf.equal(real, 0.0)[:, tf.newaxis])
-    return tf.where(tf.reduce_all(is_binary), 2.0 * targets - 1.0, targets)
+        is_label = tf.logical_or(is_label, tf.equal(real, 0.0)[..., tf.newaxis])
+    return tf.where(tf.reduce_all(is_label, axis=[-2, -1], keepdims=True), 2.0 * targets - 1.0, targets)
 
 
 def _log1p(values: tf.Tensor) -> tf.Tensor:
