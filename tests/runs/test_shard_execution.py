@@ -139,6 +139,29 @@ def test_what_an_interrupted_attempt_trained_is_kept(tmp_path: Path, monkeypatch
     assert not list(tmp_path.rglob("staged/**/*.h5"))
 
 
+def test_without_its_trace_an_interrupted_run_is_kept_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(tmp_path)
+    add = StagedBlock.add
+
+    def interrupt(block: StagedBlock, record: RunRecord) -> None:
+        add(block, record)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StagedBlock, "add", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings)
+    monkeypatch.undo()
+    (staged,) = tmp_path.rglob("staged/**/*.h5")
+    shutil.rmtree(tmp_path / "traces")
+
+    run(settings)
+    kept = next(record for record in records(settings).values() if record.run.run_id == staged.stem)
+    assert kept.power is None
+    assert "cannot be read" in kept.provenance["power_lost"]
+
+
 def test_losses_do_not_depend_on_where_or_when_a_shard_ran(tmp_path: Path) -> None:
     one, other = config(tmp_path / "one", source="none"), config(tmp_path / "other", source="none")
     run(one)

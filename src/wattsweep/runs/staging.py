@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from wattsweep.config import PowerConfig
-from wattsweep.errors import RunFileError
+from wattsweep.errors import PowerError, RunFileError
 from wattsweep.power import SourceDescription, Trace, account_block, read_trace_file
 from wattsweep.runs.files import read_run, write_run
 from wattsweep.runs.layout import Layout
@@ -75,15 +75,21 @@ class StagedBlock:
 def finish_block(block: StagedBlock, layout: Layout, power: PowerConfig, idle_after: Phase | None) -> list[RunRecord]:
     """Write the finished run files of a block and remove it; the records written.
 
-    `idle_after` is None where the block ended without: its idle power is then that of idle_before alone.
+    `idle_after` is None where the block ended without: its idle power is then that of idle_before alone. Where the
+    trace cannot be read the runs are kept without power, and `power_lost` in their provenance says why.
     """
     records = block.records()
     if idle_after is not None:
         records = [replace(record, phases=(*record.phases, idle_after)) for record in records]
     metering = block.metering()
     if metering is not None and records:
-        description, trace = read_trace_file(metering.trace_path)
-        records = _with_power(records, block.block_id, metering.selected_because, description, trace, power)
+        try:
+            description, trace = read_trace_file(metering.trace_path)
+        except PowerError as error:
+            lost = {"power_lost": f"the trace of block {block.block_id} cannot be read: {error}"}
+            records = [replace(record, provenance={**record.provenance, **lost}) for record in records]
+        else:
+            records = _with_power(records, block.block_id, metering.selected_because, description, trace, power)
     for record in records:
         write_run(layout.run(record.run), record)
     block.remove()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wattsweep.datasets import Split
 from wattsweep.training.metrics import finish, metric_sums, row_losses
 from wattsweep.training.randomness import initial_weights, row_orders
-from wattsweep.training.types import HISTORY_NAMES, METRICS, Architecture, Trained, TrainingPlan
+from wattsweep.training.types import HISTORY_NAMES, Architecture, Trained, TrainingPlan
 
 ADAM_BETA_1 = 0.9
 ADAM_BETA_2 = 0.999
