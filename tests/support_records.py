@@ -11,7 +11,7 @@ from wattsweep.networks import count_parameters, layer_widths
 from wattsweep.power import Energy, RunEnergy, SourceDescription, Trace
 from wattsweep.power.sources.base import Origin
 from wattsweep.runs.record import DataFacts, Network, Phase, RunPower, RunRecord
-from wattsweep.tables.columns import METRICS
+from wattsweep.training import METRICS
 from wattsweep.workload import Workload, workload
 
 DATASETS = {"digits": (64, 10, 1797), "wine": (13, 3, 178), "diabetes": (10, 1, 442)}

@@ -10,19 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-METRICS: tuple[str, ...] = (
-    "loss",
-    "accuracy",
-    "mean_squared_error",
-    "mean_absolute_error",
-    "root_mean_squared_error",
-    "mean_squared_logarithmic_error",
-    "hinge",
-    "squared_hinge",
-    "cosine_similarity",
-    "kullback_leibler_divergence",
-)
-"""The metrics of each epoch; on the training rows they bear these names, on the test rows the prefix `val_`."""
+from wattsweep.training import METRICS
 
 TEXT, INT, LONG, FLAG, FLOAT = pa.string(), pa.int32(), pa.int64(), pa.bool_(), pa.float64()
 INTS, TEXTS, CURVE = pa.list_(pa.int32()), pa.list_(pa.string()), pa.list_(pa.float32())

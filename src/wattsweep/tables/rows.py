@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from wattsweep.errors import AnalysisError
 from wattsweep.grid import Experiment
 from wattsweep.runs.record import RunRecord
-from wattsweep.tables.columns import METRICS, PROVENANCE, RUNS
+from wattsweep.tables.columns import PROVENANCE, RUNS
+from wattsweep.training import HISTORY_NAMES
 
 Row = dict[str, Any]
 
@@ -51,8 +52,7 @@ def epochs_row(record: RunRecord) -> Row:
         "experiment_id": record.run.experiment_id,
         "repetition": record.run.repetition,
     }
-    names = [prefix + metric for prefix in ("", "val_") for metric in METRICS]
-    return row | {name: record.history.get(name) for name in names}
+    return row | {name: record.history.get(name) for name in HISTORY_NAMES}
 
 
 def _facts(record: RunRecord) -> Row:
