@@ -50,7 +50,7 @@ def measure(dataset: Dataset, size: int, depth: int) -> str:
     epochs = {"compiled": max(10, round(COMPILED_SECONDS / predicted_s["compiled"])), "keras-fit": KERAS_EPOCHS}
     engines = {}
     for name, count in epochs.items():
-        plan = TrainingPlan(architecture, len(parts.train_x), len(parts.test_x), count, BATCH_SIZE, 1e-3, "adam")
+        plan = TrainingPlan(architecture, len(parts.train_x), len(parts.test_x), count, BATCH_SIZE, 1e-3)
         engines[name] = make_engine(name, plan)
         engines[name].prepare()
         engines[name].train(parts, 0)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,6 +41,13 @@ def test_ids_and_seeds_are_those_of_every_earlier_version() -> None:
     assert experiment_id(SETTINGS) == "ca00520be560bb72"
     run = make_run("ca00520be560bb72", 3)
     assert (run.run_id, run.seed) == ("25ea9889f158eb38", 3988889448183008104)
+
+
+def test_a_later_setting_counts_only_where_it_departs_from_its_default() -> None:
+    assert experiment_id(replace(SETTINGS, momentum=0.0, kernel_l2=0.0)) == experiment_id(SETTINGS)
+    others = [replace(SETTINGS, optimizer="sgd"), replace(SETTINGS, optimizer="sgd", momentum=0.9)]
+    others += [replace(SETTINGS, kernel_l1=0.01), replace(SETTINGS, kernel_l2=0.01)]
+    assert len({experiment_id(settings) for settings in [SETTINGS, *others]}) == 5
 
 
 def test_every_combination_is_an_experiment() -> None:

@@ -56,10 +56,10 @@ def plan(
 ) -> None:
     """Show what a configuration asks for: sweeps, experiments, runs, what is left out, shards, predicted hours.
 
-    Datasets that are not at hand are prepared first, below `paths.results`.
+    Nothing is downloaded: experiments on data that is not at hand are counted apart.
     """
     from wattsweep.config import load
-    from wattsweep.datasets import prepare, read_facts
+    from wattsweep.datasets import at_hand, prepare, read_facts
     from wattsweep.planning import dataset_names, describe_plan, make_plan, plan_to_json, write_plan
     from wattsweep.runs.layout import Layout
 
@@ -68,6 +68,7 @@ def plan(
     facts = {
         (source, name): read_facts(prepare(source, name, layout.datasets, config.paths.pmlb))
         for source, name in dataset_names(config)
+        if at_hand(source, name, layout.datasets, config.paths.pmlb)
     }
     planned = make_plan(config, facts)
     if output is not None:

@@ -8,16 +8,22 @@ done.
 import hashlib
 import itertools
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 
 from wattsweep.config import Config, Hypercube
 
 ID_DIGITS = 16
 
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What makes an experiment the one it is. A new field needs a default that leaves canonical forms unchanged."""
+    """What makes an experiment the one it is.
+
+    A field with a default came later than the others. At that default it is left out of the canonical form, so ids made
+    before it keep their meaning.
+    """
 
     dataset_source: str
     dataset: str
@@ -31,10 +37,19 @@ class Settings:
     label_noise: float
     test_split: float
     engine: str
+    momentum: float = 0.0
+    kernel_l1: float = 0.0
+    kernel_l2: float = 0.0
 
     def canonical(self) -> str:
         """The JSON text that the experiment's id is the hash of: sorted keys, no blanks, shortest float forms."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        stated = {name: getattr(self, name) for name in FIELDS}
+        kept = {name: value for name, value in stated.items() if LATER_FIELDS.get(name) != value}
+        return _encode(kept)
+
+
+FIELDS = sorted(field.name for field in fields(Settings))
+LATER_FIELDS = {field.name: field.default for field in fields(Settings) if field.default is not MISSING}
 
 
 @dataclass(frozen=True, slots=True)

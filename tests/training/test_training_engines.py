@@ -9,7 +9,7 @@ import pytest
 from wattsweep.datasets import Dataset, Split, load, prepare, split
 from wattsweep.errors import TrainingError
 from wattsweep.networks import layer_widths
-from wattsweep.training import HISTORY_NAMES, Architecture, Trained, TrainingPlan, make_engine
+from wattsweep.training import HISTORY_NAMES, Architecture, Objective, Trained, TrainingPlan, make_engine
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -26,12 +26,29 @@ def bundled(name: str, folder: Path) -> tuple[Dataset, Split]:
     return dataset, split(dataset, test_split=0.2, label_noise=0.0, seed=SEED)
 
 
+ADAM = Objective()
+OBJECTIVES = [
+    Objective("rmsprop"),
+    Objective("rmsprop", momentum=0.9),
+    Objective("sgd"),
+    Objective("sgd", momentum=0.9),
+    Objective("adam", kernel_l1=0.005),
+    Objective("adam", kernel_l2=0.02),
+    Objective("sgd", momentum=0.9, kernel_l1=0.001, kernel_l2=0.01),
+]
+
+
 def plan_for(
-    dataset: Dataset, parts: Split, shape: str = "rectangle", size: int = 1024, epochs: int = 20
+    dataset: Dataset,
+    parts: Split,
+    shape: str = "rectangle",
+    size: int = 1024,
+    epochs: int = 20,
+    objective: Objective = ADAM,
 ) -> TrainingPlan:
     widths = layer_widths(shape, 4, size, dataset.n_inputs, dataset.n_outputs)
     architecture = Architecture(dataset.n_inputs, tuple(widths), dataset.head, shape == "rectangle_residual")
-    return TrainingPlan(architecture, len(parts.train_x), len(parts.test_x), epochs, 50, 3e-3, "adam")
+    return TrainingPlan(architecture, len(parts.train_x), len(parts.test_x), epochs, 50, 3e-3, objective)
 
 
 def train(name: str, plan: TrainingPlan, parts: Split, seed: int = SEED) -> Trained:
@@ -42,13 +59,20 @@ def train(name: str, plan: TrainingPlan, parts: Split, seed: int = SEED) -> Trai
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "shape"),
-    [("wine", "rectangle_residual"), ("breast_cancer", "trapezoid"), ("diabetes", "wide_first_2x")],
+    ("name", "shape", "objective"),
+    [
+        ("wine", "rectangle_residual", ADAM),
+        ("breast_cancer", "trapezoid", ADAM),
+        ("diabetes", "wide_first_2x", ADAM),
+        *(("wine", "rectangle", objective) for objective in OBJECTIVES),
+    ],
 )
-def test_both_engines_agree_on_every_metric_of_every_epoch(name: str, shape: str, folder: Path) -> None:
+def test_both_engines_agree_on_every_metric_of_every_epoch(
+    name: str, shape: str, objective: Objective, folder: Path
+) -> None:
     """Same initial weights, same batches with a partial last one: the differences are float32 rounding."""
     dataset, parts = bundled(name, folder)
-    plan = plan_for(dataset, parts, shape)
+    plan = plan_for(dataset, parts, shape, objective=objective)
     assert plan.n_train % plan.batch_size != 0
     compiled, keras = (train(engine, plan, parts) for engine in ("compiled", "keras-fit"))
     assert set(compiled.history) == set(keras.history) == set(HISTORY_NAMES)

@@ -1,8 +1,8 @@
 """The `sweeps` block: hypercubes of settings. Each axis takes one value, a list, or `powers_of_two: [a, b]`."""
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -11,7 +11,7 @@ from wattsweep.config.types import Block
 from wattsweep.datasets.names import resolve as resolve_dataset
 from wattsweep.networks import SHAPES
 
-Optimizer = Literal["adam"]
+Optimizer = Literal["adam", "rmsprop", "sgd"]
 
 T = TypeVar("T")
 
@@ -89,6 +89,7 @@ Count = Annotated[Integer, Field(ge=1)]
 BatchSize = Annotated[Integer, Field(ge=1, le=4096)]
 Rate = Annotated[Number, Field(gt=0)]
 Noise = Annotated[Number, Field(ge=0, lt=1)]
+Penalty = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
 
 
@@ -105,9 +106,24 @@ class Hypercube(Block):
     batch_size: IntegerAxis[BatchSize] = Field(default=[256], description="Rows of a minibatch.")
     learning_rate: Axis[Rate] = Field(default=[1e-4], description="Step size of the optimizer.")
     optimizer: Axis[Optimizer] = Field(default=["adam"], description="Rule that turns gradients into steps.")
+    momentum: Axis[Noise] = Field(
+        default=[0.0], description="Share of the last step that rmsprop and sgd keep; adam has no such momentum."
+    )
+    kernel_l1: Axis[Penalty] = Field(default=[0.0], description="Factor of the sum of |kernel weights| in the loss.")
+    kernel_l2: Axis[Penalty] = Field(
+        default=[0.0], description="Factor of the sum of squared kernel weights in the loss."
+    )
     label_noise: Axis[Noise] = Field(
         default=[0.0],
         description="Share of training labels replaced; for regression, noise in units of std(y).",
     )
     test_split: Axis[Share] = Field(default=[0.2], description="Share of the rows kept for testing.")
     repetitions: Count = Field(default=1, description="Runs of each experiment, each with its own seed.")
+
+    @model_validator(mode="after")
+    def _adam_has_no_momentum(self) -> Self:
+        if "adam" in self.optimizer and any(self.momentum):
+            raise ValueError(
+                "optimizer adam has no momentum to set; give adam a hypercube of its own, without `momentum`"
+            )
+        return self

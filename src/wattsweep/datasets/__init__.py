@@ -6,6 +6,7 @@ Which function to use when:
   and a name; `task_of` says what that dataset is trained as. Both are cheap and read no data.
 - `prepare` reads a dataset from its source and encodes it, once, into a file; `dataset_path` says where that
   file is.
+- `at_hand` says whether `prepare` would need no download.
 - `read_facts` gives the size of a prepared dataset, for planning; `load` gives its arrays, for training.
 - `split` gives the training and test rows of one run, `split_counts` how many of each.
 - `encode` turns any `RawTable` of your own into a `Dataset`.
@@ -14,7 +15,7 @@ Importing this package imports NumPy and nothing heavier: scikit-learn, pandas a
 functions that need them.
 """
 
-from wattsweep.datasets.cache import DatasetFacts, dataset_path, load, prepare, read_facts
+from wattsweep.datasets.cache import DatasetFacts, at_hand, dataset_path, load, prepare, read_facts
 from wattsweep.datasets.names import DatasetName, known_names, resolve, task_of
 from wattsweep.datasets.preprocessing import encode
 from wattsweep.datasets.split import Split, split, split_counts
@@ -29,6 +30,7 @@ __all__ = [
     "RawTable",
     "Split",
     "Task",
+    "at_hand",
     "dataset_path",
     "encode",
     "known_names",

@@ -77,6 +77,15 @@ def prepare(source: str, name: str, cache_dir: Path, pmlb_dir: Path) -> Path:
     return path
 
 
+def at_hand(source: str, name: str, cache_dir: Path, pmlb_dir: Path) -> bool:
+    """Whether `prepare` would need no download for this dataset."""
+    if source != "pmlb" or dataset_path(cache_dir, source, name).exists():
+        return True
+    from wattsweep.datasets.pmlb_source import local_file
+
+    return local_file(name, pmlb_dir) is not None
+
+
 def load(path: Path) -> Dataset:
     """The dataset of a prepared file. Raises DatasetError when the file is missing, truncated, altered or
     foreign.

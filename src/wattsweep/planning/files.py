@@ -8,7 +8,7 @@ from typing import Any
 
 from wattsweep.errors import ConfigError
 from wattsweep.grid import Experiment, Settings
-from wattsweep.planning.plan import Nonconformant, Plan, PlannedExperiment, Shard, sweep_counts
+from wattsweep.planning.plan import Nonconformant, Plan, PlannedExperiment, Shard, sweep_counts, unknown_datasets
 
 PLAN_FORMAT = "wattsweep-plan"
 PLAN_VERSION = 1
@@ -53,6 +53,11 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "experiments": len(plan.experiments),
         "runs": plan.runs,
         "nonconformant": [_nonconformant_to_json(one) for one in plan.nonconformant],
+        "unknown": {
+            "datasets": unknown_datasets(plan),
+            "experiments": len(plan.unknown),
+            "runs": sum(experiment.repetitions for experiment in plan.unknown),
+        },
         "shards": [_shard_summary(shard) for shard in plan.shards],
         "predicted_s": plan.predicted_s,
     }

@@ -64,6 +64,8 @@ class Plan:
     datasets: Datasets
     shards: tuple[Shard, ...]
     nonconformant: tuple[Nonconformant, ...]
+    unknown: tuple[Experiment, ...] = ()
+    """Experiments on data whose facts were not given: not yet held to the 20 % rule, in no shard, not predicted."""
 
     @property
     def experiments(self) -> list[PlannedExperiment]:
@@ -82,11 +84,18 @@ class Plan:
 
 
 def make_plan(config: Config, datasets: Datasets) -> Plan:
-    """The plan of a configuration, given the facts of every dataset that its sweeps name."""
+    """The plan of a configuration, given the facts of the datasets that its sweeps name.
+
+    Experiments on a dataset without facts are counted as unknown: what its columns become is not guessed.
+    """
     planned: list[PlannedExperiment] = []
+    unknown: list[Experiment] = []
     nonconformant: list[Nonconformant] = []
     for experiment in expand(config):
-        facts = datasets[experiment.settings.dataset_source, experiment.settings.dataset]
+        facts = datasets.get((experiment.settings.dataset_source, experiment.settings.dataset))
+        if facts is None:
+            unknown.append(experiment)
+            continue
         one = _plan_experiment(experiment, facts, config)
         if abs(relative_error(experiment.settings.size, one.n_parameters)) > CONFORMANCE_TOLERANCE:
             nonconformant.append(Nonconformant(experiment, one.n_parameters))
@@ -100,7 +109,7 @@ def make_plan(config: Config, datasets: Datasets) -> Plan:
         shard_s=config.scheduling.shard_wall_time_s,
     )
     shards = tuple(Shard(shard_id([_content(one) for one in group]), tuple(group)) for group in groups)
-    return Plan(config, datasets, shards, tuple(nonconformant))
+    return Plan(config, datasets, shards, tuple(nonconformant), tuple(unknown))
 
 
 def _plan_experiment(experiment: Experiment, facts: DatasetFacts, config: Config) -> PlannedExperiment:
@@ -138,16 +147,25 @@ def _content(planned: PlannedExperiment) -> str:
 
 
 def sweep_counts(plan: Plan) -> dict[str, dict[str, int]]:
-    """Per sweep, the experiments and runs that it asks for and the experiments left out as not conformant."""
-    counts = {sweep: {"experiments": 0, "runs": 0, "nonconformant": 0} for sweep in plan.config.sweeps}
+    """Per sweep, the experiments and runs to be trained, and the experiments not conformant and unknown."""
+    counts = {
+        sweep: dict.fromkeys(("experiments", "runs", "nonconformant", "unknown"), 0) for sweep in plan.config.sweeps
+    }
     for planned in plan.experiments:
         for sweep in planned.experiment.sweeps:
             counts[sweep]["experiments"] += 1
             counts[sweep]["runs"] += planned.experiment.repetitions
-    for left_out in plan.nonconformant:
-        for sweep in left_out.experiment.sweeps:
-            counts[sweep]["nonconformant"] += 1
+    left_out = [("nonconformant", one.experiment) for one in plan.nonconformant]
+    for kind, experiment in [*left_out, *(("unknown", one) for one in plan.unknown)]:
+        for sweep in experiment.sweeps:
+            counts[sweep][kind] += 1
     return counts
+
+
+def unknown_datasets(plan: Plan) -> list[str]:
+    """`source:name` of the datasets whose facts were not given."""
+    names = (f"{one.settings.dataset_source}:{one.settings.dataset}" for one in plan.unknown)
+    return list(dict.fromkeys(names))
 
 
 def dataset_names(config: Config) -> list[tuple[str, str]]:

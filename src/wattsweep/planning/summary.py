@@ -1,18 +1,17 @@
 """The plan as text, for people."""
 
-from wattsweep.planning.plan import Nonconformant, Plan, sweep_counts
+from wattsweep.planning.plan import Nonconformant, Plan, sweep_counts, unknown_datasets
 
 SHOWN = 10
 
 
 def describe_plan(plan: Plan) -> str:
     """What `wattsweep plan` prints."""
-    lines = [f"{'sweep':24}{'experiments':>12}{'runs':>10}{'left out':>10}"]
+    lines = [f"{'sweep':24}{'experiments':>12}{'runs':>12}{'left out':>10}{'unknown':>10}"]
     for sweep, counts in sweep_counts(plan).items():
-        lines.append(f"{sweep:24}{counts['experiments']:>12,}{counts['runs']:>10,}{counts['nonconformant']:>10,}")
-    left_out = len(plan.nonconformant)
-    lines.append(f"{'all, each once':24}{len(plan.experiments):>12,}{plan.runs:>10,}{left_out:>10,}")
-    lines += ["", *_left_out(plan.nonconformant)] if left_out else [""]
+        lines.append(_row(sweep, counts["experiments"], counts["runs"], counts["nonconformant"], counts["unknown"]))
+    lines.append(_row("all, each once", len(plan.experiments), plan.runs, len(plan.nonconformant), len(plan.unknown)))
+    lines += ["", *_unknown(plan), *_left_out(plan.nonconformant)]
     shards = [shard.predicted_s / 3600 for shard in plan.shards]
     if shards:
         lines.append(
@@ -20,11 +19,30 @@ def describe_plan(plan: Plan) -> str:
             f"{min(shards):.2f} to {max(shards):.2f} hours each"
         )
     else:
-        lines.append("no experiment is left to train")
+        lines.append("no experiment is ready to train")
     return "\n".join(lines)
 
 
+def _row(name: str, experiments: int, runs: int, left_out: int, unknown: int) -> str:
+    return f"{name:24}{experiments:>12,}{runs:>12,}{left_out:>10,}{unknown:>10,}"
+
+
+def _unknown(plan: Plan) -> list[str]:
+    if not plan.unknown:
+        return []
+    runs = sum(experiment.repetitions for experiment in plan.unknown)
+    return [
+        f"unknown, since their data is not at hand ({len(plan.unknown):,} experiments, {runs:,} runs): "
+        f"{', '.join(unknown_datasets(plan))}",
+        "  what their columns become decides the widths: they are counted before the 20 % rule and not predicted;",
+        f"  put NAME/NAME.tsv.gz below {plan.config.paths.pmlb}, or fetch one with `wattsweep prepare NAME`",
+        "",
+    ]
+
+
 def _left_out(nonconformant: tuple[Nonconformant, ...]) -> list[str]:
+    if not nonconformant:
+        return []
     lines = [
         f"left out, since no network of that shape and depth comes within 20 % of the size ({len(nonconformant):,}):"
     ]

@@ -10,7 +10,7 @@ from wattsweep.grid import Run
 from wattsweep.planning import PlannedExperiment
 from wattsweep.runs.record import DataFacts, Network, Phase, Provenance, RunRecord
 from wattsweep.runs.staging import StagedBlock
-from wattsweep.training import Architecture, Engine, TrainingPlan, make_engine
+from wattsweep.training import Architecture, Engine, Objective, TrainingPlan, make_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,12 @@ def prepare_engine(planned: PlannedExperiment, dataset: Dataset) -> Engine:
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
-        optimizer=settings.optimizer,
+        objective=Objective(
+            optimizer=settings.optimizer,  # type: ignore[arg-type]
+            momentum=settings.momentum,
+            kernel_l1=settings.kernel_l1,
+            kernel_l2=settings.kernel_l2,
+        ),
     )
     engine = make_engine(settings.engine, plan)
     engine.prepare()

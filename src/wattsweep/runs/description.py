@@ -33,7 +33,8 @@ def describe_run(record: RunRecord) -> str:
         f"experiment  {record.run.experiment_id}, repetition {record.run.repetition}, seed {record.run.seed}",
         f"settings    {settings.dataset_source}:{settings.dataset}, {settings.shape}, size {settings.size}, depth "
         f"{settings.depth}, {settings.epochs} epochs, batch {settings.batch_size}, {settings.optimizer} at "
-        f"{settings.learning_rate:g}, label noise {settings.label_noise:g}, {settings.engine}",
+        f"{settings.learning_rate:g} (momentum {settings.momentum:g}), kernel L1 {settings.kernel_l1:g} and L2 "
+        f"{settings.kernel_l2:g}, label noise {settings.label_noise:g}, {settings.engine}",
         f"network     {network.n_inputs} inputs, layers {list(network.widths)}, {network.n_parameters:,} parameters",
         f"data        {data.n_train:,} rows to train on, {data.n_test:,} to test on, {data.task} ({data.head})",
         f"result      test loss {last['val_loss']:.4g}, accuracy {last['val_accuracy']:.4g}; "

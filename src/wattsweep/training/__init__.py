@@ -9,13 +9,14 @@ Importing this package does not import TensorFlow.
 
 from wattsweep.errors import TrainingError
 from wattsweep.training.runtime import Runtime, configure
-from wattsweep.training.types import HISTORY_NAMES, METRICS, Architecture, Engine, Trained, TrainingPlan
+from wattsweep.training.types import HISTORY_NAMES, METRICS, Architecture, Engine, Objective, Trained, TrainingPlan
 
 __all__ = [
     "HISTORY_NAMES",
     "METRICS",
     "Architecture",
     "Engine",
+    "Objective",
     "Runtime",
     "Trained",
     "TrainingPlan",

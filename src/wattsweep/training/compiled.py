@@ -1,8 +1,8 @@
 """The compiled engine: many whole epochs in one call of one XLA program.
 
-The program is a pure function of its state (weights, Adam's moments, step): a loop over epochs around a loop over
-minibatches. Row orders are drawn on the host and passed in, since sorting inside XLA is slow. The last minibatch is
-padded to full length and its padding weighs nothing, so it is exact.
+The program is a pure function of its state (weights, the optimizer's slots, step): a loop over epochs around a loop
+over minibatches. Row orders are drawn on the host and passed in, since sorting inside XLA is slow. The last minibatch
+is padded to full length and its padding weighs nothing, so it is exact.
 """
 
 import itertools
@@ -17,18 +17,15 @@ from numpy.typing import NDArray
 
 from wattsweep.datasets import Split
 from wattsweep.training.metrics import finish, metric_sums, row_losses
+from wattsweep.training.optimizers import Slots, Tensors, slots, step
 from wattsweep.training.randomness import initial_weights, row_orders
-from wattsweep.training.types import HISTORY_NAMES, Architecture, Trained, TrainingPlan
-
-ADAM_BETA_1 = 0.9
-ADAM_BETA_2 = 0.999
-ADAM_EPSILON = 1e-7
+from wattsweep.training.types import HISTORY_NAMES, Architecture, Objective, Trained, TrainingPlan
 
 ROW_OPERATIONS_PER_CALL = 2e10
 """Multiply-accumulates of a call, about one second of one core: signals are seen between calls."""
 ORDER_BYTES_PER_CALL = 2**26
 
-Tensors = list[tf.Tensor]
+State = tuple[Tensors, Slots, tf.Tensor]
 
 
 class CompiledEngine:
@@ -37,7 +34,7 @@ class CompiledEngine:
     def __init__(self, plan: TrainingPlan) -> None:
         self.plan = plan
         self.epochs_per_call = epochs_per_call(plan)
-        self._program = _program(plan.architecture, plan.n_train, plan.batch_size, self.epochs_per_call)
+        self._program = _program(plan.architecture, plan.objective, plan.n_train, plan.batch_size, self.epochs_per_call)
 
     def prepare(self) -> None:
         """Trace and compile, by a call that trains no epoch."""
@@ -49,14 +46,14 @@ class CompiledEngine:
             np.zeros((plan.n_test, shape.widths[-1]), np.float32),
         )
         order = np.zeros((self.epochs_per_call, plan.n_batches, plan.batch_size), np.int32)
-        self._program(_initial_state(shape, 0), _constants(zeros), order, 0, plan.learning_rate)
+        self._program(_initial_state(plan, 0), _constants(zeros), order, 0, plan.learning_rate)
 
     def train(self, split: Split, seed: int) -> Trained:
         """Train one network; its history is the same, bit for bit, whatever number of epochs a call holds."""
         plan = self.plan
         start_s = time.monotonic()
         data = _constants(split)
-        state = _initial_state(plan.architecture, seed)
+        state = _initial_state(plan, seed)
         orders = row_orders(plan.n_train, seed)
         rows: list[NDArray[np.float32]] = []
         for n_epochs in _calls(plan.epochs, self.epochs_per_call):
@@ -97,10 +94,9 @@ def _constants(split: Split) -> Tensors:
     return [tf.constant(array) for array in (split.train_x, split.train_y, split.test_x, split.test_y)]
 
 
-def _initial_state(architecture: Architecture, seed: int) -> tuple[Tensors, Tensors, Tensors, tf.Tensor]:
-    weights = [tf.constant(array) for array in initial_weights(architecture, seed)]
-    zeros = [tf.zeros_like(weight) for weight in weights]
-    return weights, zeros, list(zeros), tf.constant(0, tf.int32)
+def _initial_state(plan: TrainingPlan, seed: int) -> State:
+    weights = [tf.constant(array) for array in initial_weights(plan.architecture, seed)]
+    return weights, slots(plan.objective, weights), tf.constant(0, tf.int32)
 
 
 def logits(architecture: Architecture, weights: Tensors, inputs: tf.Tensor) -> tf.Tensor:
@@ -115,8 +111,8 @@ def logits(architecture: Architecture, weights: Tensors, inputs: tf.Tensor) -> t
 
 
 @lru_cache(maxsize=4)
-def _program(architecture: Architecture, n_train: int, batch_size: int, per_call: int) -> Any:
-    """The XLA program of an architecture and data shape: (state, data, orders, epochs, rate) -> (state, history).
+def _program(architecture: Architecture, objective: Objective, n_train: int, batch_size: int, per_call: int) -> Any:
+    """The XLA program of a family of trainings: (state, data, orders, epochs, rate) -> (state, history).
 
     History is [per_call, 20]: the metrics on the training rows, then on the test rows, of each epoch trained.
     """
@@ -128,29 +124,32 @@ def _program(architecture: Architecture, n_train: int, batch_size: int, per_call
         train_x, train_y, test_x, test_y = data
         real = tf.constant(real_rows)
 
-        def batch(epoch: tf.Tensor, index: tf.Tensor, state: Any, outputs: tf.TensorArray) -> Any:
-            weights, first, second, step = state
+        def batch(epoch: tf.Tensor, index: tf.Tensor, state: State, outputs: tf.TensorArray, extra: tf.Tensor) -> Any:
+            weights, kept, count = state
             rows, counts = orders[epoch, index], real[index]
             inputs, targets = tf.gather(train_x, rows), tf.gather(train_y, rows)
             with tf.GradientTape() as tape:
                 tape.watch(weights)
                 output = logits(architecture, weights, inputs)
                 losses = row_losses(architecture.head, targets, output)
-                loss = tf.reduce_sum(losses * counts) / tf.reduce_sum(counts)
+                added = penalty(objective, weights)
+                loss = tf.reduce_sum(losses * counts) / tf.reduce_sum(counts) + added
             gradients = tape.gradient(loss, weights)
-            state = _adam(weights, first, second, step, gradients, rate)
-            return epoch, index + 1, state, outputs.write(index, output)
+            state = (*step(objective, weights, kept, gradients, count + 1, rate), count + 1)
+            return epoch, index + 1, state, outputs.write(index, output), extra + added * tf.reduce_sum(counts)
 
-        def epoch(index: tf.Tensor, state: Any, history: tf.TensorArray) -> Any:
+        def epoch(index: tf.Tensor, state: State, history: tf.TensorArray) -> Any:
             outputs = tf.TensorArray(tf.float32, size=n_batches, element_shape=[batch_size, architecture.widths[-1]])
-            _, _, state, outputs = tf.while_loop(
-                lambda _epoch, i, *_: i < n_batches, batch, (index, tf.constant(0), state, outputs)
-            )
+            start = (index, tf.constant(0), state, outputs, tf.constant(0.0))
+            _, _, state, outputs, extra = tf.while_loop(lambda _epoch, i, *_: i < n_batches, batch, start)
             # All rows of the epoch at once: cheaper to run and to compile than sums carried from batch to batch.
             trained = metric_sums(architecture.head, tf.gather(train_y, orders[index]), outputs.stack(), real)
             tested = metric_sums(architecture.head, test_y, logits(architecture, state[0], test_x))
-            metrics = tf.concat([finish(trained, n_train), finish(tested, test_x.shape[0])], axis=0)
-            return index + 1, state, history.write(index, metrics)
+            metrics = [
+                finish(trained, n_train, extra / n_train),
+                finish(tested, test_x.shape[0], penalty(objective, state[0])),
+            ]
+            return index + 1, state, history.write(index, tf.concat(metrics, axis=0))
 
         history = tf.TensorArray(tf.float32, size=per_call, element_shape=[len(HISTORY_NAMES)])
         history = history.unstack(tf.zeros([per_call, len(HISTORY_NAMES)]))
@@ -162,14 +161,12 @@ def _program(architecture: Architecture, n_train: int, batch_size: int, per_call
     )
 
 
-def _adam(
-    weights: Tensors, first: Tensors, second: Tensors, step: tf.Tensor, gradients: Tensors, rate: tf.Tensor
-) -> tuple[Tensors, Tensors, Tensors, tf.Tensor]:
-    """One step of Adam (Kingma and Ba 2015) as Keras writes it: epsilon beside sqrt(v), bias correction in the rate."""
-    step = step + 1
-    count = tf.cast(step, tf.float32)
-    scaled = rate * tf.sqrt(1.0 - tf.pow(ADAM_BETA_2, count)) / (1.0 - tf.pow(ADAM_BETA_1, count))
-    first = [m + (g - m) * (1.0 - ADAM_BETA_1) for m, g in zip(first, gradients, strict=True)]
-    second = [v + (tf.square(g) - v) * (1.0 - ADAM_BETA_2) for v, g in zip(second, gradients, strict=True)]
-    weights = [w - m * scaled / (tf.sqrt(v) + ADAM_EPSILON) for w, m, v in zip(weights, first, second, strict=True)]
-    return weights, first, second, step
+def penalty(objective: Objective, weights: Tensors) -> tf.Tensor:
+    """What the penalties on kernels add to the loss; biases are free."""
+    kernels = weights[0::2]
+    total = tf.constant(0.0)
+    if objective.kernel_l1 > 0:
+        total += objective.kernel_l1 * tf.add_n([tf.reduce_sum(tf.abs(kernel)) for kernel in kernels])
+    if objective.kernel_l2 > 0:
+        total += objective.kernel_l2 * tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in kernels])
+    return total

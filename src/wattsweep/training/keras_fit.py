@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wattsweep.datasets import Split
 from wattsweep.training.randomness import initial_weights, row_orders
-from wattsweep.training.types import HISTORY_NAMES, METRICS, Architecture, Trained, TrainingPlan
+from wattsweep.training.types import HISTORY_NAMES, METRICS, Trained, TrainingPlan
 
 LOSSES = {"regression": "mean_squared_error", "binary": "binary_crossentropy", "softmax": "categorical_crossentropy"}
 
@@ -77,22 +77,34 @@ class OrderedBatches(keras.utils.PyDataset):
 def build_model(plan: TrainingPlan) -> Any:
     """The compiled Keras model of a plan."""
     inputs = keras.Input((plan.architecture.n_inputs,))
-    model = keras.Model(inputs, _layers(plan.architecture, inputs))
+    model = keras.Model(inputs, _layers(plan, inputs))
     model.compile(
-        optimizer=keras.optimizers.Adam(plan.learning_rate),
+        optimizer=_optimizer(plan),
         loss=LOSSES[plan.architecture.head],
         metrics=["accuracy", *(keras.metrics.get(name) for name in _metric_classes())],
     )
     return model
 
 
-def _layers(architecture: Architecture, values: Any) -> Any:
+def _optimizer(plan: TrainingPlan) -> Any:
+    objective = plan.objective
+    if objective.optimizer == "adam":
+        return keras.optimizers.Adam(plan.learning_rate)
+    kind = {"rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}[objective.optimizer]
+    return kind(plan.learning_rate, momentum=objective.momentum)
+
+
+def _layers(plan: TrainingPlan, values: Any) -> Any:
+    architecture, objective = plan.architecture, plan.objective
+    penalty = None
+    if objective.kernel_l1 > 0 or objective.kernel_l2 > 0:
+        penalty = keras.regularizers.L1L2(l1=objective.kernel_l1, l2=objective.kernel_l2)
     *hidden, outputs = architecture.widths
     for index, width in enumerate(hidden):
-        layer = keras.layers.Dense(width, activation="relu")(values)
+        layer = keras.layers.Dense(width, activation="relu", kernel_regularizer=penalty)(values)
         values = keras.layers.add([layer, values]) if architecture.residual and index > 0 else layer
     activation = "softmax" if architecture.head == "softmax" else "sigmoid"
-    return keras.layers.Dense(outputs, activation=activation)(values)
+    return keras.layers.Dense(outputs, activation=activation, kernel_regularizer=penalty)(values)
 
 
 def _metric_classes() -> list[dict[str, Any]]:

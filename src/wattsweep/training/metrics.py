@@ -8,6 +8,7 @@ from wattsweep.training.types import METRICS
 EPSILON = 1e-7
 """Keras' default fuzz factor."""
 
+LOSS = METRICS.index("loss")
 RMSE = METRICS.index("root_mean_squared_error")
 
 
@@ -50,10 +51,14 @@ def metric_sums(head: Head, targets: tf.Tensor, logits: tf.Tensor, real: tf.Tens
     return tf.stack([tf.reduce_sum(rows[name] * weight) for name in METRICS])
 
 
-def finish(sums: tf.Tensor, n_rows: int) -> tf.Tensor:
-    """The metrics of `n_rows` rows from their sums, [10]: means, and the root for the root mean squared error."""
+def finish(sums: tf.Tensor, n_rows: int, penalty: tf.Tensor | float = 0.0) -> tf.Tensor:
+    """The metrics of `n_rows` rows from their sums, [10]: means, the root for the root mean squared error.
+
+    `penalty` is what penalties on weights add to the loss.
+    """
     means = sums / float(n_rows)
-    return tf.concat([means[:RMSE], tf.sqrt(means[RMSE : RMSE + 1]), means[RMSE + 1 :]], axis=0)
+    loss = means[LOSS : LOSS + 1] + penalty
+    return tf.concat([loss, means[LOSS + 1 : RMSE], tf.sqrt(means[RMSE : RMSE + 1]), means[RMSE + 1 :]], axis=0)
 
 
 def _accuracy(head: Head, targets: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,19 @@ class Architecture:
         return list(zip((self.n_inputs, *self.widths[:-1]), self.widths, strict=True))
 
 
+OptimizerName = Literal["adam", "rmsprop", "sgd"]
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """How the loss is lowered: the optimizer, and the penalties on kernels that are part of the loss."""
+
+    optimizer: OptimizerName = "adam"
+    momentum: float = 0.0
+    kernel_l1: float = 0.0
+    kernel_l2: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
     """What is the same in every run of an experiment."""
@@ -55,7 +68,7 @@ class TrainingPlan:
     epochs: int
     batch_size: int
     learning_rate: float
-    optimizer: str
+    objective: Objective = Objective()
 
     @property
     def n_batches(self) -> int:
