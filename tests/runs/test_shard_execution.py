@@ -12,7 +12,7 @@ import pytest
 from wattsweep.config import Config, parse
 from wattsweep.datasets import prepare, read_facts
 from wattsweep.planning import PlannedExperiment, Shard, make_plan
-from wattsweep.runs import Layout, RunRecord, execute_shard
+from wattsweep.runs import Layout, RunRecord, execute_shard, write_run
 from wattsweep.runs.blocks import BlockTarget, is_done, missing_repetitions
 from wattsweep.runs.shards import ShardResult
 from wattsweep.runs.staging import StagedBlock, finished_runs
@@ -160,6 +160,32 @@ def test_without_its_trace_an_interrupted_run_is_kept_and_says_so(
     kept = next(record for record in records(settings).values() if record.run.run_id == staged.stem)
     assert kept.power is None
     assert "cannot be read" in kept.provenance["power_lost"]
+
+
+def test_killed_while_a_block_is_finished_its_files_stay_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(tmp_path)
+    calls = itertools.count()
+
+    def write_two(path: Path, record: RunRecord) -> None:
+        if record.power is not None and next(calls) == 2:
+            raise KeyboardInterrupt
+        write_run(path, record)
+
+    monkeypatch.setattr("wattsweep.runs.staging.write_run", write_two)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings)
+    monkeypatch.undo()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/*/*.h5")}
+    assert len(before) == 2
+
+    run(settings)
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/*/*.h5")}
+    assert before.items() <= after.items()
+    assert all(record.phase("idle_after").duration_s > 0 for record in records(settings).values())
+    blocks = {record.power.block_id for record in records(settings).values() if record.power}
+    assert len(blocks) == 2
 
 
 def test_losses_do_not_depend_on_where_or_when_a_shard_ran(tmp_path: Path) -> None:

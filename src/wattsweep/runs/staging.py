@@ -73,16 +73,19 @@ class StagedBlock:
 
 
 def finish_block(block: StagedBlock, layout: Layout, power: PowerConfig, idle_after: Phase | None) -> list[RunRecord]:
-    """Write the finished run files of a block and remove it; the records written.
+    """Write the finished run files of a block and remove it; the block's records.
 
-    `idle_after` is None where the block ended without: its idle power is then that of idle_before alone. Where the
-    trace cannot be read the runs are kept without power, and `power_lost` in their provenance says why.
+    Files that an interrupted call wrote stay as they are, and tell the idling after the block where `idle_after` is None.
+    A block that ended without is charged the idle power of idle_before alone. Where the trace cannot be read the runs are
+    kept without power, and `power_lost` in their provenance says why.
     """
     records = block.records()
+    written = [read_run(path) for record in records if (path := layout.run(record.run)).exists()]
+    idle_after = idle_after or _idle_after(written)
     if idle_after is not None:
         records = [replace(record, phases=(*record.phases, idle_after)) for record in records]
-    metering = block.metering()
-    if metering is not None and records:
+    metering = block.metering() if records else None
+    if metering is not None:
         try:
             description, trace = read_trace_file(metering.trace_path)
         except PowerError as error:
@@ -90,10 +93,16 @@ def finish_block(block: StagedBlock, layout: Layout, power: PowerConfig, idle_af
             records = [replace(record, provenance={**record.provenance, **lost}) for record in records]
         else:
             records = _with_power(records, block.block_id, metering.selected_because, description, trace, power)
+    done = {record.run.run_id for record in written}
     for record in records:
-        write_run(layout.run(record.run), record)
+        if record.run.run_id not in done:
+            write_run(layout.run(record.run), record)
     block.remove()
     return records
+
+
+def _idle_after(records: Sequence[RunRecord]) -> Phase | None:
+    return next((phase for record in records for phase in record.phases if phase.name == "idle_after"), None)
 
 
 def recover(layout: Layout, experiment_id: str, power: PowerConfig) -> list[RunRecord]:
