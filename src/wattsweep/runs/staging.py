@@ -75,9 +75,9 @@ class StagedBlock:
 def finish_block(block: StagedBlock, layout: Layout, power: PowerConfig, idle_after: Phase | None) -> list[RunRecord]:
     """Write the finished run files of a block and remove it; the block's records.
 
-    Files that an interrupted call wrote stay as they are, and tell the idling after the block where `idle_after` is None.
-    A block that ended without is charged the idle power of idle_before alone. Where the trace cannot be read the runs are
-    kept without power, and `power_lost` in their provenance says why.
+    Files that an interrupted call wrote stay as they are, and tell the idling after the block where `idle_after` is
+    None. A block that ended without is charged the idle power of idle_before alone. Where the trace cannot be read the
+    runs are kept without power, and `power_lost` in their provenance says why.
     """
     records = block.records()
     written = [read_run(path) for record in records if (path := layout.run(record.run)).exists()]
