@@ -109,3 +109,28 @@ def test_inspect_shows_a_valid_run_and_refuses_another_file(tmp_path: Path) -> N
     refused = wattsweep("inspect", str(path))
     assert refused.returncode == 1
     assert "not a valid run file" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run-shard", "FOLDER/none.json", "--output", "FOLDER/out.json"),
+        ("run-shard", "FOLDER/other.json", "--output", "FOLDER/out.json"),
+        ("run-shard", "FOLDER/text.json", "--output", "FOLDER/out.json"),
+        ("tables", "--plan", "FOLDER/none", "--output", "FOLDER/tables"),
+        ("fit", "--tables", "FOLDER/none", "--output", "FOLDER/fit.json"),
+        ("plan", "--configfile", "FOLDER/none.yaml"),
+        ("inspect", "FOLDER/none.h5"),
+    ],
+)
+def test_a_missing_or_foreign_file_is_told_without_a_traceback(
+    arguments: tuple[str, ...], config_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "text.json").write_text("text")
+    named = [argument.replace("FOLDER", str(tmp_path)) for argument in arguments]
+    takes_config = arguments[0] in ("run-shard", "tables", "fit")
+    done = wattsweep(*named, *(["--configfile", str(config_file)] if takes_config else []))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {tmp_path}")
+    assert "Traceback" not in done.stderr

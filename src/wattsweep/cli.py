@@ -54,8 +54,9 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
     output: Annotated[Path | None, typer.Option("--output", help="Folder to write the plan to.")] = None,
 ) -> None:
-    """Show what a configuration asks for: sweeps, experiments, runs, what is left out, shards, predicted hours.
+    """Show what a configuration asks for.
 
+    Sweeps, experiments, runs, what is left out and why, shards, predicted hours.
     Nothing is downloaded: experiments on data that is not at hand are counted apart.
     """
     from wattsweep.config import load
@@ -81,7 +82,11 @@ def prepare(
     dataset: Annotated[str, typer.Argument(help="Name of a dataset, such as digits or pmlb:529_pollen.")],
     configfile: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Prepare a dataset: read it from its source, encode its columns, keep the arrays below `paths.results`."""
+    """Prepare a dataset.
+
+    Reads it from its source (PMLB's are downloaded where `paths.pmlb` lacks them), encodes its columns and keeps the
+    arrays below `paths.results`.
+    """
     from wattsweep.config import load
     from wattsweep.datasets import prepare as prepare_dataset
     from wattsweep.datasets import resolve
@@ -98,7 +103,10 @@ def run_shard(
     output: Output,
     configfile: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Train what a shard misses, measuring the node's power; then write its marker to --output."""
+    """Train what a shard misses, measured.
+
+    Run files that are there and valid are not made again. At the end the shard's marker is written to --output.
+    """
     from wattsweep.config import load
     from wattsweep.planning import read_shard
     from wattsweep.runs import execute_shard
@@ -113,7 +121,10 @@ def inspect(
     file: Annotated[Path, typer.Argument(help="A run file (.h5).")],
     as_json: Annotated[bool, typer.Option("--json", help="Print its facts as JSON.")] = False,
 ) -> None:
-    """Validate a run file and show what it holds. Exits with 1 where it is not a valid run file."""
+    """Validate a run file and show it.
+
+    Exits with 1 where it is not a valid run file.
+    """
     from wattsweep.runs import describe_run, read_run, run_facts
 
     record = read_run(file)
@@ -126,17 +137,21 @@ def tables(
     output: Output,
     configfile: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Turn the run files of the planned experiments into Parquet tables."""
+    """Turn run files into Parquet tables.
+
+    Takes the runs of every planned experiment, further repetitions included.
+    """
     from wattsweep.config import load
-    from wattsweep.planning import read_shard
+    from wattsweep.planning import read_shards
     from wattsweep.runs import Layout, RunRecord
     from wattsweep.runs.staging import finished_runs
     from wattsweep.tables import write_tables
 
     layout = Layout(load(configfile).paths.results)
-    shards = [read_shard(path) for path in sorted((plan_folder / "shards").glob("*.json"))]
     experiments = {
-        planned.experiment.experiment_id: planned.experiment for shard in shards for planned in shard.experiments
+        planned.experiment.experiment_id: planned.experiment
+        for shard in read_shards(plan_folder)
+        for planned in shard.experiments
     }
 
     def records() -> Iterator[RunRecord]:
@@ -155,7 +170,10 @@ def fit(
     output: Output,
     configfile: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Fit the energy model to the measured experiments and measure its error on held-out ones."""
+    """Fit the energy model.
+
+    Its error is measured on experiments held out of the fit.
+    """
     from wattsweep.analysis import fit_groups, write_fits
     from wattsweep.config import load
     from wattsweep.tables import read_experiments
@@ -192,7 +210,7 @@ def report(
     figures_folder: Annotated[Path, typer.Option("--figures", help="Folder of the figures.")],
     output: Output,
 ) -> None:
-    """Write the report: one HTML file that needs nothing beside it."""
+    """Write the report, one HTML file."""
     from wattsweep.analysis import read_fits
     from wattsweep.planning import read_plan
     from wattsweep.report import build_report

@@ -1,11 +1,11 @@
 """Plans: predicted times, shards, and what is left out.
 
 - `make_plan(config, datasets)` gives the `Plan`; `dataset_names(config)` says which datasets' facts it needs.
-- `write_plan`, `read_plan` and `read_shard` keep it on disk.
+- `write_plan`, `read_plan`, `read_shard` and `read_shards` keep it on disk.
 - `describe_plan` is the plan as text; `predict_run_s` predicts the training time of one run.
 """
 
-from wattsweep.planning.files import plan_to_json, read_plan, read_shard, write_plan
+from wattsweep.planning.files import plan_to_json, read_plan, read_shard, read_shards, write_plan
 from wattsweep.planning.plan import (
     Nonconformant,
     Plan,
@@ -31,6 +31,7 @@ __all__ = [
     "predict_run_s",
     "read_plan",
     "read_shard",
+    "read_shards",
     "sweep_counts",
     "write_plan",
 ]

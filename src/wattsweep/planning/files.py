@@ -12,6 +12,7 @@ from wattsweep.planning.plan import Nonconformant, Plan, PlannedExperiment, Shar
 
 PLAN_FORMAT = "wattsweep-plan"
 PLAN_VERSION = 1
+REMEDY = "plan again with `wattsweep plan --output FOLDER`"
 
 
 def write_plan(plan: Plan, folder: Path) -> None:
@@ -24,17 +25,26 @@ def write_plan(plan: Plan, folder: Path) -> None:
 
 
 def read_plan(path: Path) -> dict[str, Any]:
-    """The content of a plan.json; raises ConfigError where it is no plan of this version."""
-    document = json.loads(path.read_text(encoding="utf-8"))
+    """The content of a plan.json; raises ConfigError where it is missing or no plan of this version."""
+    document = _read_json(path)
     if document.get("format") != PLAN_FORMAT or document.get("version") != PLAN_VERSION:
-        raise ConfigError(f"{path}: not a plan of version {PLAN_VERSION}; plan again with `wattsweep plan --output`.")
-    return dict(document)
+        raise ConfigError(f"{path}: not a plan of version {PLAN_VERSION}; {REMEDY}.")
+    return document
 
 
 def read_shard(path: Path) -> Shard:
-    """The shard in a shard file."""
-    document = json.loads(path.read_text(encoding="utf-8"))
-    return Shard(document["shard_id"], tuple(planned_from_json(one) for one in document["experiments"]))
+    """The shard in a shard file; raises ConfigError where it is missing or none."""
+    document = _read_json(path)
+    try:
+        return Shard(document["shard_id"], tuple(planned_from_json(one) for one in document["experiments"]))
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: not a shard file ({error!r}); {REMEDY}.") from error
+
+
+def read_shards(folder: Path) -> list[Shard]:
+    """Every shard of the plan in a folder that `write_plan` wrote; raises ConfigError as the two above."""
+    shards = read_plan(folder / "plan.json")["shards"]
+    return [read_shard(folder / "shards" / f"{shard['shard_id']}.json") for shard in shards]
 
 
 def shard_to_json(shard: Shard) -> dict[str, Any]:
@@ -111,3 +121,15 @@ def _shard_summary(shard: Shard) -> dict[str, Any]:
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); {REMEDY}.") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON ({error}); {REMEDY}.") from error
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: not a plan or shard, but {type(document).__name__}; {REMEDY}.")
+    return document
