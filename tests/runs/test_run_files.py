@@ -55,6 +55,16 @@ def test_a_trace_without_samples_survives_its_file(tmp_path: Path) -> None:
     assert_same(read_run(tmp_path / "run.h5"), record)
 
 
+def test_a_shorter_history_is_valid_only_where_it_ends_in_divergence(tmp_path: Path) -> None:
+    record = make_record()
+    short = {metric: values[:5].copy() for metric, values in record.history.items()}
+    with pytest.raises(RunFileError, match="its epochs is"):
+        write_run(tmp_path / "run.h5", replace(record, history=short))
+    short["val_loss"][4] = np.nan
+    write_run(tmp_path / "run.h5", replace(record, history=short))
+    assert read_run(tmp_path / "run.h5").diverged_at_epoch == 5
+
+
 def damage(change: Callable[[h5py.File], None], path: Path) -> None:
     with h5py.File(path, "r+") as file:
         change(file)

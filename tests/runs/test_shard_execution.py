@@ -12,7 +12,7 @@ import pytest
 from wattsweep.config import Config, parse
 from wattsweep.datasets import prepare, read_facts
 from wattsweep.planning import PlannedExperiment, Shard, make_plan
-from wattsweep.runs import Layout, RunRecord, execute_shard, write_run
+from wattsweep.runs import Layout, RunRecord, describe_run, execute_shard, write_run
 from wattsweep.runs.blocks import BlockTarget, is_done, missing_repetitions
 from wattsweep.runs.shards import ShardResult
 from wattsweep.runs.staging import StagedBlock, finished_runs
@@ -20,8 +20,10 @@ from wattsweep.runs.staging import StagedBlock, finished_runs
 pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.slow]
 
 
-def config(results: Path, **power: Any) -> Config:
-    cube = {"dataset": "wine", "shape": "rectangle", "size": 256, "depth": [2, 3], "epochs": 40, "repetitions": 2}
+CUBE = {"dataset": "wine", "shape": "rectangle", "size": 256, "depth": [2, 3], "epochs": 40, "repetitions": 2}
+
+
+def config(results: Path, cube: dict[str, Any] = CUBE, **power: Any) -> Config:
     quick = {
         "source": "simulated",
         "interval": "50 ms",
@@ -77,6 +79,18 @@ def test_a_shard_trains_measures_and_is_done(tmp_path: Path) -> None:
     again, lines = run(settings)
     assert "0 of 2 experiments to train" in lines[0]
     assert again.runs == result.runs
+
+
+def test_a_run_that_diverges_is_recorded_and_measured(tmp_path: Path) -> None:
+    settings = config(tmp_path, CUBE | {"optimizer": "sgd", "learning_rate": 1e30, "depth": 3})
+    _, lines = run(settings)
+    assert any("diverged" in line for line in lines)
+    for record in records(settings).values():
+        assert record.diverged_at_epoch == record.epochs_trained < 40
+        assert record.power is not None
+        assert f"diverged    at epoch {record.epochs_trained}" in describe_run(record)
+    _, lines = run(settings)
+    assert "0 of 1 experiments to train" in lines[0]
 
 
 def test_a_block_stops_at_its_most_repetitions(tmp_path: Path) -> None:

@@ -66,9 +66,10 @@ def test_files_have_the_registered_schemas(tmp_path: Path) -> None:
 def test_the_best_epoch_is_the_first_least_finite_loss(tmp_path: Path) -> None:
     record = make_record()
     losses = np.array([np.nan, 3.0, 1.0, 2.0, 1.0, np.nan], dtype=np.float32)
-    record = replace(record, history={**record.history, "val_loss": losses})
-    write_tables([record], {}, tmp_path)
+    history = {name: values[: len(losses)] for name, values in record.history.items()} | {"val_loss": losses}
+    write_tables([replace(record, history=history)], {}, tmp_path)
     row = read_runs(tmp_path).iloc[0]
+    assert (row["epochs_trained"], row["diverged_at_epoch"]) == (6, 1)
     assert (row["test_loss_best"], row["test_loss_best_epoch"]) == (1.0, 3)
     assert pd.isna(row["test_loss"])
 

@@ -1,6 +1,7 @@
 """The two engines against each other, and the compiled one against itself."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from wattsweep.datasets import Dataset, Split, load, prepare, split
 from wattsweep.errors import TrainingError
 from wattsweep.networks import layer_widths
-from wattsweep.training import HISTORY_NAMES, Architecture, Objective, Trained, TrainingPlan, make_engine
+from wattsweep.training import HISTORY_NAMES, Architecture, Objective, Trained, TrainingPlan, diverged_at, make_engine
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -99,6 +100,32 @@ def test_the_number_of_epochs_in_a_call_changes_no_bit(folder: Path, monkeypatch
     in_parts = train("compiled", plan, parts)
     for metric in HISTORY_NAMES:
         np.testing.assert_array_equal(whole.history[metric], in_parts.history[metric])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["compiled", "keras-fit"])
+def test_training_ends_with_the_epoch_at_which_it_diverged(
+    engine: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, parts = bundled("wine", folder)
+    plan = replace(plan_for(dataset, parts, epochs=12, objective=Objective("sgd")), learning_rate=1e30)
+    whole = train(engine, plan, parts).history
+    last = diverged_at(whole["loss"], whole["val_loss"])
+    assert len(whole["loss"]) == 12
+    assert last is not None
+    assert 1 <= last < 12
+    for calls_of in (8, 1):
+        monkeypatch.setattr("wattsweep.training.compiled.epochs_per_call", lambda _plan, calls_of=calls_of: calls_of)
+        stopped = train(engine, replace(plan, stop_on_divergence=True), parts).history
+        for metric in HISTORY_NAMES:
+            np.testing.assert_array_equal(stopped[metric], whole[metric][:last])
+
+
+def test_the_epoch_of_divergence() -> None:
+    fine, bad = np.array([1, 0.5, 0.2], np.float32), np.array([1, np.inf, np.nan], np.float32)
+    assert diverged_at(fine, fine) is None
+    assert diverged_at(fine, bad) == 2
+    assert diverged_at(bad[2:], fine[2:]) == 1
 
 
 def test_training_lowers_the_loss_and_is_timed(folder: Path) -> None:

@@ -97,13 +97,15 @@ def usable(experiments: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     origin = experiments["power_origin"].to_numpy()
     n_refused = experiments["n_refused"].to_numpy()
     missing = np.isnan(energy)
+    diverged = experiments["n_diverged"].to_numpy() > 0
     counts = {
         "power was not measured": int(np.sum(missing & (origin == "none"))),
         "energy was refused": int(np.sum(missing & (origin != "none") & (n_refused > 0))),
         "net energy is missing": int(np.sum(missing & (origin != "none") & (n_refused == 0))),
         "net energy is not positive": int(np.sum(energy <= 0)),
+        "training diverged": int(np.sum((energy > 0) & diverged)),
     }
-    return experiments[energy > 0], {reason: n for reason, n in counts.items() if n}
+    return experiments[(energy > 0) & ~diverged], {reason: n for reason, n in counts.items() if n}
 
 
 def solve(inputs: Floats, measured: Floats) -> Floats:

@@ -20,6 +20,10 @@ class TrainingConfig(Block):
         description="`compiled` trains many epochs per call of one XLA program; `keras-fit` is Keras' own loop, the "
         "reference.",
     )
+    stop_on_divergence: bool = Field(
+        default=True,
+        description="End a run after the first epoch whose loss is not finite; its run file keeps the epochs to there.",
+    )
     threads: Annotated[Integer, Field(ge=1)] = Field(default=1, description="CPU threads that TensorFlow may use.")
 
 

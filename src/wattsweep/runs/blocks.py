@@ -52,12 +52,13 @@ def train_block(
     block: StagedBlock,
     *,
     target: BlockTarget,
+    stop_on_divergence: bool,
     idle_before: Phase | None,
     provenance: Provenance,
 ) -> int:
     """Train the missing repetitions and as many further ones as the target wants, each kept in `block`; how many."""
     started_s = time.monotonic()
-    engine = prepare_engine(planned, dataset)
+    engine = prepare_engine(planned, dataset, stop_on_divergence)
     setup = Phase("setup", started_s, time.monotonic())
     before = (setup,) if idle_before is None else (idle_before, setup)
 
@@ -82,7 +83,7 @@ def _repetitions(planned: PlannedExperiment, finished: Mapping[int, RunRecord]) 
         number += 1
 
 
-def prepare_engine(planned: PlannedExperiment, dataset: Dataset) -> Engine:
+def prepare_engine(planned: PlannedExperiment, dataset: Dataset, stop_on_divergence: bool) -> Engine:
     """An engine that is ready to train an experiment's runs."""
     settings = planned.experiment.settings
     n_train, n_test = split_counts(dataset.n_observations, settings.test_split)
@@ -105,6 +106,7 @@ def prepare_engine(planned: PlannedExperiment, dataset: Dataset) -> Engine:
             kernel_l1=settings.kernel_l1,
             kernel_l2=settings.kernel_l2,
         ),
+        stop_on_divergence=stop_on_divergence,
     )
     engine = make_engine(settings.engine, plan)
     engine.prepare()

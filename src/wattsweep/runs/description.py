@@ -18,6 +18,8 @@ def run_facts(record: RunRecord) -> dict[str, Any]:
         "provenance": dict(record.provenance),
         "started_at": _utc(record.started_at_s),
         "phases": {phase.name: phase.duration_s for phase in record.phases},
+        "epochs_trained": record.epochs_trained,
+        "diverged_at_epoch": record.diverged_at_epoch,
         "last_epoch": {name: float(values[-1]) for name, values in record.history.items()},
         "power": None if record.power is None else _power_facts(record.power),
     }
@@ -39,6 +41,7 @@ def describe_run(record: RunRecord) -> str:
         f"data        {data.n_train:,} rows to train on, {data.n_test:,} to test on, {data.task} ({data.head})",
         f"result      test loss {last['val_loss']:.4g}, accuracy {last['val_accuracy']:.4g}; "
         f"train loss {last['loss']:.4g}",
+        *([f"diverged    at epoch {record.diverged_at_epoch}"] if record.diverged_at_epoch else []),
         f"started     {_utc(record.started_at_s)}",
         "phases      " + ", ".join(f"{phase.name} {phase.duration_s:.3f} s" for phase in record.phases),
         *_power_lines(record.power),

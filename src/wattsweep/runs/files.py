@@ -173,12 +173,15 @@ def _check_format(file: h5py.File) -> None:
 
 def _check_consistency(path: Path, record: RunRecord) -> None:
     network, epochs = record.network, record.settings.epochs
+    lengths = {len(values) for values in record.history.values()}
+    if lengths == {record.diverged_at_epoch}:
+        epochs = record.epochs_trained
     claims = {
         "experiment id": (record.run.experiment_id, experiment_id(record.settings)),
         "run": (record.run, make_run(record.run.experiment_id, record.run.repetition)),
         "parameter count": (network.n_parameters, count_parameters(network.n_inputs, network.widths)),
         "history": (sorted(record.history), sorted(HISTORY_NAMES)),
-        "epochs": ({len(values) for values in record.history.values()}, {epochs}),
+        "epochs": (lengths, {epochs}),
     }
     for name, (stated, derived) in claims.items():
         if stated != derived:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wattsweep.grid import Run, Settings
 from wattsweep.power import RunEnergy, SourceDescription, Trace
+from wattsweep.training import diverged_at
 
 PhaseName = Literal["idle_before", "setup", "training", "evaluation", "idle_after"]
 Provenance = Mapping[str, str]
@@ -97,6 +98,16 @@ class RunRecord:
     phases: tuple[Phase, ...]
     utc_offset_s: float
     power: RunPower | None = None
+
+    @property
+    def epochs_trained(self) -> int:
+        """Epochs in its history: fewer than its settings ask for where training diverged and was stopped."""
+        return len(next(iter(self.history.values())))
+
+    @property
+    def diverged_at_epoch(self) -> int | None:
+        """The first epoch, from 1, at which a loss was not finite; None where there is none."""
+        return diverged_at(self.history["loss"], self.history["val_loss"])
 
     def phase(self, name: PhaseName) -> Phase:
         """The run's phase of this name; KeyError where it has none."""

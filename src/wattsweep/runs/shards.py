@@ -74,7 +74,7 @@ def execute_shard(shard: Shard, config: Config, report: Report = print) -> Shard
     ]
     report(f"shard {shard.shard_id}: {len(pending)} of {len(shard.experiments)} experiments to train")
     if pending:
-        _train(shard.shard_id, pending, config, layout, target, report)
+        _train(shard.shard_id, pending, config, layout, report)
     runs = tuple(
         _summary(layout, record)
         for planned in shard.experiments
@@ -88,7 +88,6 @@ def _train(
     pending: list[PlannedExperiment],
     config: Config,
     layout: Layout,
-    target: BlockTarget,
     report: Report,
 ) -> None:
     facts = provenance(configure(config.training.threads))
@@ -96,7 +95,7 @@ def _train(
     with _metered(config.power, layout, attempt, report) as measurement:
         idle = _idle(measurement, config.power, "idle_before")
         for number, planned in enumerate(pending, start=1):
-            block = _train_one(planned, layout, target, measurement, idle, facts, f"{attempt}-{number}")
+            block = _train_one(planned, config, layout, measurement, idle, facts, f"{attempt}-{number}")
             idle = _idle(measurement, config.power, "idle_after")
             records = finish_block(block, layout, config.power, idle)
             report(f"[{number}/{len(pending)}] {_name(planned)}: {_outcome(records)}")
@@ -106,8 +105,8 @@ def _train(
 
 def _train_one(
     planned: PlannedExperiment,
+    config: Config,
     layout: Layout,
-    target: BlockTarget,
     measurement: Measurement | None,
     idle_before: Phase | None,
     facts: Provenance,
@@ -122,7 +121,8 @@ def _train_one(
         _dataset(path),
         finished_runs(layout, experiment.experiment_id),
         block,
-        target=target,
+        target=BlockTarget.of(config.power),
+        stop_on_divergence=config.training.stop_on_divergence,
         idle_before=idle_before,
         provenance=facts,
     )
@@ -171,6 +171,9 @@ def _name(planned: PlannedExperiment) -> str:
 def _outcome(records: list[RunRecord]) -> str:
     trained_s = sum(record.training.duration_s for record in records)
     text = f"{len(records)} runs, {trained_s:.1f} s of training"
+    diverged = sum(record.diverged_at_epoch is not None for record in records)
+    if diverged:
+        text += f" ({diverged} diverged)"
     power = records[0].power if records else None
     if power is None:
         return text

@@ -98,8 +98,8 @@ ORIGIN = Column(
 )
 
 PER_DATUM = (
-    "energy_net_j / (epochs x n_train). BUTTER-E divides by epochs x train batches x batch_size, which counts the "
-    "rows that a partial last batch lacks."
+    "energy_net_j / (epochs_trained x n_train). BUTTER-E divides by epochs x train batches x batch_size, which counts "
+    "the rows that a partial last batch lacks."
 )
 
 RUNS = Table(
@@ -143,6 +143,8 @@ RUNS = Table(
         Column("n_refreshes", INT, "", "How often the source updated in the block, as far as it was sampled."),
         Column("refresh_s", FLOAT, "s", "Time between two updates of the source."),
         Column("energy_per_datum_j", FLOAT, "J", PER_DATUM),
+        Column("epochs_trained", INT, "epochs", "Fewer than epochs where training diverged and was stopped."),
+        Column("diverged_at_epoch", INT, "epochs", "First epoch, from 1, whose loss is not finite; null if none."),
         Column("train_loss", FLOAT, "", "Training loss at the last epoch."),
         Column("test_loss", FLOAT, "", "Test loss at the last epoch."),
         Column("test_loss_best", FLOAT, "", "Least test loss over the epochs."),
@@ -169,7 +171,7 @@ EPOCHS = Table(
 QUANTITIES: tuple[tuple[str, str, str], ...] = (
     ("energy_net_j", "J", "net energy of a run"),
     ("energy_gross_j", "J", "gross energy of a run"),
-    ("energy_per_datum_j", "J", "net energy / (epochs x n_train)"),
+    ("energy_per_datum_j", "J", "net energy / (epochs_trained x n_train)"),
     ("training_s", "s", "duration of training"),
     ("test_loss", "", "test loss at the last epoch"),
     ("test_loss_best", "", "least test loss over the epochs"),
@@ -195,6 +197,7 @@ EXPERIMENTS = Table(
         Column("n_runs", INT, "runs", "Runs of this row, further repetitions included."),
         Column("n_measured", INT, "runs", "Of those, runs whose energy is ok."),
         Column("n_refused", INT, "runs", "Of those, runs whose energy was refused."),
+        Column("n_diverged", INT, "runs", "Of those, runs whose loss was not finite at some epoch."),
         Column("n_blocks", INT, "blocks", "Blocks they were measured in; runs of a block share its mean power."),
         Column("macs_per_epoch", LONG, "operations", "Operations of an epoch by BUTTER-E's rule."),
         Column("train_batches", LONG, "batches", "Minibatches of an epoch of training."),

@@ -39,6 +39,7 @@ def _row(runs: Sequence[Row], planned: Experiment | None) -> Row:
         "n_runs": len(runs),
         "n_measured": statuses.count("ok"),
         "n_refused": statuses.count("refused"),
+        "n_diverged": sum(run["diverged_at_epoch"] is not None for run in runs),
         "n_blocks": len({run["block_id"] for run in runs} - {None}),
         "macs_per_epoch": work.macs_per_epoch,
         "train_batches": work.train_batches,

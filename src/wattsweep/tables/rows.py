@@ -40,7 +40,7 @@ def run_row(record: RunRecord, planned: Experiment | None) -> Row:
     row |= _times(record)
     row |= _power(record)
     net = row["energy_net_j"]
-    data = record.settings.epochs * record.data.n_train
+    data = record.epochs_trained * record.data.n_train
     row["energy_per_datum_j"] = None if net is None else net / data
     return row | _losses(record)
 
@@ -82,7 +82,11 @@ def _times(record: RunRecord) -> Row:
 def _power(record: RunRecord) -> Row:
     power = record.power
     if power is None:
-        return {"power_origin": "none", "energy_status": "none", "energy_reason": NOT_MEASURED}
+        return {
+            "power_origin": "none",
+            "energy_status": "none",
+            "energy_reason": record.provenance.get("power_lost", NOT_MEASURED),
+        }
     gross = power.energy.gross
     source = power.source
     return {
@@ -124,6 +128,8 @@ def _losses(record: RunRecord) -> Row:
             )
     best = _best(history["val_loss"])
     return {
+        "epochs_trained": record.epochs_trained,
+        "diverged_at_epoch": record.diverged_at_epoch,
         "train_loss": _finite(history["loss"][-1]),
         "test_loss": _finite(history["val_loss"][-1]),
         "test_loss_best": None if best is None else _finite(history["val_loss"][best]),

@@ -9,7 +9,16 @@ Importing this package does not import TensorFlow.
 
 from wattsweep.errors import TrainingError
 from wattsweep.training.runtime import Runtime, configure
-from wattsweep.training.types import HISTORY_NAMES, METRICS, Architecture, Engine, Objective, Trained, TrainingPlan
+from wattsweep.training.types import (
+    HISTORY_NAMES,
+    METRICS,
+    Architecture,
+    Engine,
+    Objective,
+    Trained,
+    TrainingPlan,
+    diverged_at,
+)
 
 __all__ = [
     "HISTORY_NAMES",
@@ -21,6 +30,7 @@ __all__ = [
     "Trained",
     "TrainingPlan",
     "configure",
+    "diverged_at",
     "make_engine",
 ]
 

@@ -19,7 +19,7 @@ from wattsweep.datasets import Split
 from wattsweep.training.metrics import finish, metric_sums, row_losses
 from wattsweep.training.optimizers import Slots, Tensors, slots, step
 from wattsweep.training.randomness import initial_weights, row_orders
-from wattsweep.training.types import HISTORY_NAMES, Architecture, Objective, Trained, TrainingPlan
+from wattsweep.training.types import HISTORY_NAMES, Architecture, Objective, Trained, TrainingPlan, diverged_at
 
 ROW_OPERATIONS_PER_CALL = 2e10
 """Multiply-accumulates of a call, about one second of one core: signals are seen between calls."""
@@ -60,9 +60,16 @@ class CompiledEngine:
             order = _padded_orders(orders, n_epochs, self.epochs_per_call, plan)
             state, history = self._program(state, data, order, n_epochs, plan.learning_rate)
             rows.append(history.numpy()[:n_epochs])
+            if plan.stop_on_divergence and (last := _diverged_at(rows[-1])):
+                rows[-1] = rows[-1][:last]
+                break
         end_s = time.monotonic()
         columns = np.concatenate(rows).T
         return Trained(dict(zip(HISTORY_NAMES, columns, strict=True)), start_s, end_s)
+
+
+def _diverged_at(history: NDArray[np.float32]) -> int | None:
+    return diverged_at(history[:, HISTORY_NAMES.index("loss")], history[:, HISTORY_NAMES.index("val_loss")])
 
 
 def epochs_per_call(plan: TrainingPlan) -> int:

@@ -5,6 +5,7 @@ could not be repeated.
 """
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -38,7 +39,7 @@ class KerasFitEngine:
         fitted = model.fit(
             batches,
             epochs=self.plan.epochs,
-            callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: batches.set_order(next(orders)))],
+            callbacks=[EpochSteering(batches, orders, self.plan.stop_on_divergence)],
             validation_data=(split.test_x, split.test_y),
             validation_batch_size=self.plan.batch_size,
             shuffle=False,
@@ -72,6 +73,26 @@ class OrderedBatches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         return self.split.train_x[rows], self.split.train_y[rows]
+
+
+class EpochSteering(keras.callbacks.Callback):
+    """Gives each epoch its order of rows and, where asked, ends training at an epoch whose loss is not finite."""
+
+    def __init__(self, batches: OrderedBatches, orders: Iterator[NDArray[np.int32]], stop_on_divergence: bool) -> None:
+        super().__init__()
+        self.batches = batches
+        self.orders = orders
+        self.stop_on_divergence = stop_on_divergence
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Draw the order of this epoch."""
+        self.batches.set_order(next(self.orders))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Look at both losses."""
+        losses = [(logs or {})[name] for name in ("loss", "val_loss")]
+        if self.stop_on_divergence and not np.isfinite(losses).all():
+            self.model.stop_training = True
 
 
 def build_model(plan: TrainingPlan) -> Any:

@@ -69,6 +69,7 @@ class TrainingPlan:
     batch_size: int
     learning_rate: float
     objective: Objective = Objective()
+    stop_on_divergence: bool = False
 
     @property
     def n_batches(self) -> int:
@@ -78,7 +79,10 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class Trained:
-    """One training: float32 arrays of one value per epoch under `HISTORY_NAMES`, and its window (monotonic clock)."""
+    """One training: float32 arrays of one value per epoch under `HISTORY_NAMES`, and its window (monotonic clock).
+
+    They end with the epoch at which training diverged, where the plan stops there.
+    """
 
     history: Mapping[str, NDArray[np.float32]]
     start_s: float
@@ -93,3 +97,9 @@ class Engine(Protocol):
 
     def train(self, split: Split, seed: int) -> Trained:
         """Train one network from the initial weights and batch orders that follow from `seed`."""
+
+
+def diverged_at(losses: NDArray[np.float32], test_losses: NDArray[np.float32]) -> int | None:
+    """The first epoch, from 1, at which the loss on either set is not finite; None where there is none."""
+    bad = np.flatnonzero(~(np.isfinite(losses) & np.isfinite(test_losses)))
+    return int(bad[0]) + 1 if len(bad) else None
