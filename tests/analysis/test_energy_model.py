@@ -109,10 +109,12 @@ def test_useless_energies_are_left_out_and_counted(tmp_path: Path) -> None:
     records += [make_record(replace(SETTINGS, depth=7), refused=REFUSED)]
     experiments = tabulated(records, tmp_path)
     experiments.loc[experiments["depth"] == 5, "energy_per_datum_j_median"] *= -1
+    experiments.loc[experiments.index[experiments["depth"] == 3][0], "n_diverged"] = 1
     fit = fit_energy_model(experiments, "settings", GROUP, CONFIG)
     n_negative = int((experiments["depth"] == 5).sum())
-    assert fit.excluded == {"energy was refused": 1, "net energy is not positive": n_negative}
-    assert fit.n_experiments == len(experiments) - n_negative - 1
+    reasons = {"energy was refused": 1, "net energy is not positive": n_negative, "training diverged": 1}
+    assert fit.excluded == reasons
+    assert fit.n_experiments == len(experiments) - sum(reasons.values())
     kept, _ = usable(experiments)
     assert {p.experiment_id for p in fit.predictions} == set(kept["experiment_id"])
 
