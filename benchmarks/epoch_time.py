@@ -1,7 +1,8 @@
-"""Time of an epoch in both engines, and what the planner predicts: makes the table of docs/performance.md.
+"""Time of an epoch in both engines, and what the planner predicts: prints a table.
 
 Run it on a quiet machine: python benchmarks/epoch_time.py
 Each case is trained in turn by both engines, `ROUNDS` times; the table holds medians and the median of paired ratios.
+The time of keras-fit holds the tracing of its model, spread over `KERAS_EPOCHS` epochs: a long training has less of it.
 """
 
 import statistics

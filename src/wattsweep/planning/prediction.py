@@ -1,4 +1,7 @@
-"""Predicted wall times, from operations and rates measured on one core (docs/performance.md)."""
+"""Predicted wall times, from operations and rates measured on one quiet core of an AMD EPYC.
+
+`benchmarks/epoch_time.py` sets them beside the machine that it runs on.
+"""
 
 from collections.abc import Sequence
 
