@@ -54,7 +54,7 @@ def measure(dataset: Dataset, size: int, depth: int) -> str:
         plan = TrainingPlan(architecture, len(parts.train_x), len(parts.test_x), count, BATCH_SIZE, 1e-3)
         engines[name] = make_engine(name, plan)
         engines[name].prepare()
-        engines[name].train(parts, 0)
+        engines[name].train([parts], [0])
     times = {name: [epoch_ms(engines[name], parts, epochs[name], seed) for seed in range(ROUNDS)] for name in engines}
     ratios = [keras / compiled for keras, compiled in zip(times["keras-fit"], times["compiled"], strict=True)]
     compiled_ms, keras_ms = (statistics.median(times[name]) for name in ("compiled", "keras-fit"))
@@ -67,7 +67,7 @@ def measure(dataset: Dataset, size: int, depth: int) -> str:
 
 def epoch_ms(engine, parts: Split, epochs: int, seed: int) -> float:  # type: ignore[no-untyped-def]
     """Time of an epoch in ms, of one training."""
-    trained = engine.train(parts, seed)
+    (trained,) = engine.train([parts], [seed])
     return float(1e3 * (trained.end_s - trained.start_s) / epochs)
 
 

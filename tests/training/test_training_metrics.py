@@ -16,7 +16,8 @@ def metrics(head: Head, targets: object, logits: object, real: object = None) ->
 
     weights = None if real is None else tf.constant(real, tf.float32)
     rows = len(targets) if real is None else int(np.sum(real))  # type: ignore[arg-type, call-overload]
-    sums = metric_sums(head, tf.constant(targets, tf.float32), tf.constant(logits, tf.float32), weights)
+    columns = [tf.constant(np.asarray(array).T, tf.float32) for array in (targets, logits)]
+    sums = metric_sums(head, columns[0], columns[1], weights)
     return dict(zip(METRICS, finish(sums, rows).numpy().tolist(), strict=True))
 
 

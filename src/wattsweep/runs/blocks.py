@@ -124,7 +124,7 @@ def train_run(
     """Train one run; its record has the given phases and its training, and no power yet."""
     settings = planned.experiment.settings
     parts = split(dataset, test_split=settings.test_split, label_noise=settings.label_noise, seed=run.seed)
-    trained = engine.train(parts, run.seed)
+    (trained,) = engine.train([parts], [run.seed])
     return RunRecord(
         run=run,
         settings=settings,

@@ -2,7 +2,7 @@
 
 - `configure(threads)` sets TensorFlow up; call it once, before anything else here touches TensorFlow.
 - `make_engine(name, plan)` gives the engine "compiled" (many epochs per call of one XLA program) or "keras-fit" (the
-  reference, Keras' own loop); `prepare` it, then `train` any number of runs.
+  reference, Keras' own loop); `prepare` it, then `train` any number of runs, from a `CheckpointStore` if need be.
 
 Importing this package does not import TensorFlow.
 """
@@ -13,8 +13,11 @@ from wattsweep.training.types import (
     HISTORY_NAMES,
     METRICS,
     Architecture,
+    Checkpoint,
+    CheckpointStore,
     Engine,
     Objective,
+    Precision,
     Trained,
     TrainingPlan,
     diverged_at,
@@ -24,8 +27,11 @@ __all__ = [
     "HISTORY_NAMES",
     "METRICS",
     "Architecture",
+    "Checkpoint",
+    "CheckpointStore",
     "Engine",
     "Objective",
+    "Precision",
     "Runtime",
     "Trained",
     "TrainingPlan",

@@ -4,8 +4,9 @@
 could not be repeated.
 """
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattsweep.datasets import Split
-from wattsweep.training.randomness import initial_weights, row_orders
-from wattsweep.training.types import HISTORY_NAMES, METRICS, Trained, TrainingPlan
+from wattsweep.errors import TrainingError
+from wattsweep.training.randomness import RowOrders, initial_weights
+from wattsweep.training.types import HISTORY_NAMES, METRICS, Checkpoint, CheckpointStore, Trained, TrainingPlan
 
 LOSSES = {"regression": "mean_squared_error", "binary": "binary_crossentropy", "softmax": "categorical_crossentropy"}
 
@@ -23,31 +25,63 @@ class KerasFitEngine:
     """Trains the runs of one plan with one Keras model, set back to its initial state for each run."""
 
     def __init__(self, plan: TrainingPlan) -> None:
+        if plan.runs_at_once != 1:
+            raise TrainingError(
+                f"training.engine = keras-fit trains one run after another, not {plan.runs_at_once} at once: set "
+                "training.repetitions: sequential, or training.engine: compiled"
+            )
         self.plan = plan
+        self.model = build_model(plan)
+        self._initial_optimizer: list[NDArray[Any]] | None = None
 
     def prepare(self) -> None:
-        """Build and discard a model, so that Keras has imported what it needs."""
-        build_model(self.plan)
+        """Trace the model by fitting it to zeros for an epoch: a full minibatch and, where there is one, a partial."""
+        plan, n_outputs = self.plan, self.plan.architecture.widths[-1]
+        rows = min(plan.n_train, plan.batch_size + plan.n_train % plan.batch_size)
+        x, y = np.zeros((rows, plan.architecture.n_inputs), np.float32), np.zeros((rows, n_outputs), np.float32)
+        self.model.optimizer.build(self.model.trainable_variables)
+        self._initial_optimizer = [variable.numpy() for variable in self.model.optimizer.variables]
+        self._fit(OrderedBatches(Split(x, y, x, y), plan.batch_size), [], first_epoch=0, epochs=1)
 
-    def train(self, split: Split, seed: int) -> Trained:
+    def train(
+        self, splits: Sequence[Split], seeds: Sequence[int], checkpoints: CheckpointStore | None = None
+    ) -> list[Trained]:
         """Train one network with `fit`, the test set evaluated at the end of each epoch."""
-        model = build_model(self.plan)
-        model.set_weights(initial_weights(self.plan.architecture, seed))
-        batches = OrderedBatches(split, self.plan.batch_size)
-        orders = row_orders(self.plan.n_train, seed)
+        if self._initial_optimizer is None:
+            self.prepare()
+        plan, (split,), (seed,) = self.plan, splits, seeds
         start_s = time.monotonic()
-        fitted = model.fit(
+        checkpoint = checkpoints.load() if checkpoints else None
+        if checkpoint is None:
+            self._set_state([*initial_weights(plan.architecture, seed), *(self._initial_optimizer or [])])
+        else:
+            self._set_state(checkpoint.state)
+        batches = OrderedBatches(split, plan.batch_size)
+        steering = EpochSteering(self, batches, seed, checkpoint, checkpoints)
+        self._fit(batches, [steering], first_epoch=checkpoint.epochs if checkpoint else 0, epochs=plan.epochs)
+        end_s = time.monotonic()
+        return [Trained(dict(zip(HISTORY_NAMES, steering.history.T, strict=True)), start_s, end_s)]
+
+    def state(self) -> tuple[NDArray[Any], ...]:
+        """Weights and the optimizer's variables."""
+        return tuple(variable.numpy() for variable in (*self.model.weights, *self.model.optimizer.variables))
+
+    def _set_state(self, arrays: Sequence[NDArray[Any]]) -> None:
+        variables = (*self.model.weights, *self.model.optimizer.variables)
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+
+    def _fit(self, batches: "OrderedBatches", callbacks: list[Any], *, first_epoch: int, epochs: int) -> None:
+        self.model.fit(
             batches,
-            epochs=self.plan.epochs,
-            callbacks=[EpochSteering(batches, orders, self.plan.stop_on_divergence)],
-            validation_data=(split.test_x, split.test_y),
+            initial_epoch=first_epoch,
+            epochs=epochs,
+            callbacks=callbacks,
+            validation_data=(batches.split.test_x, batches.split.test_y),
             validation_batch_size=self.plan.batch_size,
             shuffle=False,
             verbose=0,
         )
-        end_s = time.monotonic()
-        history = {name: np.asarray(fitted.history[name], np.float32) for name in HISTORY_NAMES}
-        return Trained(history, start_s, end_s)
 
 
 class OrderedBatches(keras.utils.PyDataset):
@@ -61,9 +95,9 @@ class OrderedBatches(keras.utils.PyDataset):
         super().__init__()
         self.split = split
         self.batch_size = batch_size
-        self.order: NDArray[np.int32] = np.arange(len(split.train_x), dtype=np.int32)
+        self.order: NDArray[np.int64] = np.arange(len(split.train_x))
 
-    def set_order(self, order: NDArray[np.int32]) -> None:
+    def set_order(self, order: NDArray[np.int64]) -> None:
         """Take the rows in this order from now on."""
         self.order = order
 
@@ -76,23 +110,46 @@ class OrderedBatches(keras.utils.PyDataset):
 
 
 class EpochSteering(keras.callbacks.Callback):
-    """Gives each epoch its order of rows and, where asked, ends training at an epoch whose loss is not finite."""
+    """What happens between epochs: a new order of the rows, the history, the end at divergence, checkpoints."""
 
-    def __init__(self, batches: OrderedBatches, orders: Iterator[NDArray[np.int32]], stop_on_divergence: bool) -> None:
+    def __init__(
+        self,
+        engine: KerasFitEngine,
+        batches: OrderedBatches,
+        seed: int,
+        start: Checkpoint | None,
+        checkpoints: CheckpointStore | None,
+    ) -> None:
         super().__init__()
+        self.engine = engine
         self.batches = batches
-        self.orders = orders
-        self.stop_on_divergence = stop_on_divergence
+        self.checkpoints = checkpoints
+        self.kept_s = time.monotonic()
+        self.orders = RowOrders(engine.plan.n_train, seed, json.loads(start.row_order)[0] if start else None)
+        self.epochs = list(start.history[0]) if start else []
+
+    @property
+    def history(self) -> NDArray[np.float32]:
+        """Metrics of the epochs trained, [epochs, 20]."""
+        return np.array(self.epochs, np.float32).reshape(-1, len(HISTORY_NAMES))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         """Draw the order of this epoch."""
-        self.batches.set_order(next(self.orders))
+        self.batches.set_order(self.orders.draw())
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        """Look at both losses."""
-        losses = [(logs or {})[name] for name in ("loss", "val_loss")]
-        if self.stop_on_divergence and not np.isfinite(losses).all():
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Note the metrics, look at both losses, keep a checkpoint when it is time."""
+        metrics = logs or {}
+        self.epochs.append(np.array([metrics[name] for name in HISTORY_NAMES], np.float32))
+        plan = self.engine.plan
+        if plan.stop_on_divergence and not np.isfinite([metrics["loss"], metrics["val_loss"]]).all():
             self.model.stop_training = True
+            return
+        due = self.checkpoints is not None and time.monotonic() - self.kept_s >= self.checkpoints.every_s
+        if self.checkpoints is not None and due and epoch + 1 < plan.epochs:
+            position = json.dumps([self.orders.state])
+            self.checkpoints.save(Checkpoint(epoch + 1, self.engine.state(), position, self.history[np.newaxis]))
+            self.kept_s = time.monotonic()
 
 
 def build_model(plan: TrainingPlan) -> Any:
@@ -122,10 +179,13 @@ def _layers(plan: TrainingPlan, values: Any) -> Any:
         penalty = keras.regularizers.L1L2(l1=objective.kernel_l1, l2=objective.kernel_l2)
     *hidden, outputs = architecture.widths
     for index, width in enumerate(hidden):
-        layer = keras.layers.Dense(width, activation="relu", kernel_regularizer=penalty)(values)
-        values = keras.layers.add([layer, values]) if architecture.residual and index > 0 else layer
+        layer = keras.layers.Dense(width, activation="relu", kernel_regularizer=penalty, dtype=plan.precision)(values)
+        if architecture.residual and index > 0:
+            layer = keras.layers.Add(dtype=plan.precision)([layer, values])
+        values = layer
+    logits = keras.layers.Dense(outputs, kernel_regularizer=penalty, dtype=plan.precision)(values)
     activation = "softmax" if architecture.head == "softmax" else "sigmoid"
-    return keras.layers.Dense(outputs, activation=activation, kernel_regularizer=penalty)(values)
+    return keras.layers.Activation(activation, dtype="float32")(logits)
 
 
 def _metric_classes() -> list[dict[str, Any]]:

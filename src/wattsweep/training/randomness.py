@@ -3,7 +3,7 @@
 Both engines take their draws from here, so a seed means the same run in each.
 """
 
-from collections.abc import Iterator
+import json
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,26 @@ def initial_weights(architecture: Architecture, seed: int) -> Weights:
     return weights
 
 
-def row_orders(n_rows: int, seed: int) -> Iterator[NDArray[np.int32]]:
-    """A new permutation of the training rows for each epoch, without end."""
-    generator = _generator(seed, ROW_ORDER_STREAM)
-    rows = np.arange(n_rows, dtype=np.int32)
-    while True:
-        yield generator.permutation(rows)
+class RowOrders:
+    """A new permutation of the training rows for each epoch, without end.
+
+    `state` is where the draws stand; a RowOrders made with it goes on from there.
+    """
+
+    def __init__(self, n_rows: int, seed: int, state: str | None = None) -> None:
+        self.n_rows = n_rows
+        self._generator = _generator(seed, ROW_ORDER_STREAM)
+        if state is not None:
+            self._generator.bit_generator.state = json.loads(state)
+
+    @property
+    def state(self) -> str:
+        """The generator's state, as JSON."""
+        return json.dumps(self._generator.bit_generator.state)
+
+    def draw(self) -> NDArray[np.int64]:
+        """The order of the next epoch, [n_rows]; drawn without holding the interpreter's lock."""
+        return self._generator.permutation(self.n_rows)
 
 
 def _generator(seed: int, stream: int) -> np.random.Generator:

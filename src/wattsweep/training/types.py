@@ -1,8 +1,8 @@
 """What an engine is asked to train, and what it gives back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,7 @@ class Architecture:
 
 
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
+Precision = Literal["float32", "mixed_bfloat16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,11 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """What is the same in every run of an experiment."""
+    """What is the same in every run of an experiment.
+
+    `runs_at_once` runs are trained side by side in one program. In `mixed_bfloat16` weights, optimizer, loss and
+    metrics are float32, and the layers compute in bfloat16.
+    """
 
     architecture: Architecture
     n_train: int
@@ -70,6 +75,8 @@ class TrainingPlan:
     learning_rate: float
     objective: Objective = Objective()
     stop_on_divergence: bool = False
+    precision: Precision = "float32"
+    runs_at_once: int = 1
 
     @property
     def n_batches(self) -> int:
@@ -89,14 +96,48 @@ class Trained:
     end_s: float
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a training stands after `epochs` epochs: all that the next epoch depends on.
+
+    `state` are weights and optimizer state in the order of the engine that made it, `row_order` the state of the
+    generator of each run's row orders, as JSON. `history` is float32 [runs_at_once, epochs, 20], in the order of
+    HISTORY_NAMES.
+    """
+
+    epochs: int
+    state: tuple[NDArray[Any], ...]
+    row_order: str
+    history: NDArray[np.float32]
+
+
+class CheckpointStore(Protocol):
+    """Where the checkpoints of one training are kept: the last one only."""
+
+    every_s: float
+    """Wall time of training between two checkpoints."""
+
+    def load(self) -> Checkpoint | None:
+        """The last checkpoint of this training; None where there is none."""
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint in place of the last."""
+
+
 class Engine(Protocol):
     """A way to train; made for one plan, it trains any number of runs."""
 
     def prepare(self) -> None:
         """Do all that is not training (tracing, compiling), so that `train` is nothing else."""
 
-    def train(self, split: Split, seed: int) -> Trained:
-        """Train one network from the initial weights and batch orders that follow from `seed`."""
+    def train(
+        self, splits: Sequence[Split], seeds: Sequence[int], checkpoints: CheckpointStore | None = None
+    ) -> list[Trained]:
+        """Train `plan.runs_at_once` networks, each from the initial weights and row orders that follow from its seed.
+
+        All of them share one window. With a store, training goes on from its last checkpoint, bit for bit as if it had
+        never been interrupted, and keeps a new one every `every_s`; the window is that of this call.
+        """
 
 
 def diverged_at(losses: NDArray[np.float32], test_losses: NDArray[np.float32]) -> int | None:
