@@ -10,7 +10,7 @@ import itertools
 import json
 from dataclasses import MISSING, dataclass, fields
 
-from wattsweep.config import Config, Hypercube
+from wattsweep.config import Config, Hypercube, TrainingConfig
 
 ID_DIGITS = 16
 
@@ -40,6 +40,9 @@ class Settings:
     momentum: float = 0.0
     kernel_l1: float = 0.0
     kernel_l2: float = 0.0
+    precision: str = "float32"
+    hardware: str = "any"
+    vectorised: bool = False
 
     def canonical(self) -> str:
         """The JSON text that the experiment's id is the hash of: sorted keys, no blanks, shortest float forms."""
@@ -88,7 +91,7 @@ def expand(config: Config) -> list[Experiment]:
     held: dict[Settings, tuple[int, tuple[str, ...]]] = {}
     for sweep, hypercubes in config.sweeps.items():
         for hypercube in hypercubes:
-            for settings in _settings(hypercube, config.training.engine):
+            for settings in _settings(hypercube, config.training):
                 repetitions, sweeps = held.get(settings, (0, ()))
                 names = sweeps if sweep in sweeps else (*sweeps, sweep)
                 held[settings] = (max(repetitions, hypercube.repetitions), names)
@@ -112,17 +115,23 @@ def make_run(experiment: str, repetition: int) -> Run:
     return Run(run_id, experiment, repetition, seed)
 
 
-AXES = [field.name for field in fields(Settings) if field.name not in ("dataset_source", "engine")]
+AXES = [field.name for field in fields(Settings) if field.name not in ("dataset_source", "engine", "vectorised")]
 
 
-def _settings(hypercube: Hypercube, engine: str) -> list[Settings]:
+def _settings(hypercube: Hypercube, training: TrainingConfig) -> list[Settings]:
     combinations = itertools.product(*(getattr(hypercube, axis) for axis in AXES))
-    return [_one(dict(zip(AXES, values, strict=True)), engine) for values in combinations]
+    return [_one(dict(zip(AXES, values, strict=True)), training) for values in combinations]
 
 
-def _one(values: dict[str, object], engine: str) -> Settings:
+def _one(values: dict[str, object], training: TrainingConfig) -> Settings:
     source, name = str(values.pop("dataset")).split(":", maxsplit=1)
-    return Settings(dataset_source=source, dataset=name, engine=engine, **values)  # type: ignore[arg-type]
+    return Settings(
+        dataset_source=source,
+        dataset=name,
+        engine=training.engine,
+        vectorised=training.repetitions == "vectorised",
+        **values,  # type: ignore[arg-type]
+    )
 
 
 def _digest(text: str) -> str:

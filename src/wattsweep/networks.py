@@ -60,6 +60,11 @@ def relative_error(size: int, n_parameters: int) -> float:
     return (n_parameters - size) / size
 
 
+def smallest_network(shape: str, depth: int, n_inputs: int, n_outputs: int) -> int:
+    """Trainable parameters of the smallest network of a shape and depth: that of scale w = 1."""
+    return count_parameters(n_inputs, _RULES[shape](1, depth, n_outputs))
+
+
 @lru_cache(maxsize=65536)
 def _closest_widths(shape: str, depth: int, size: int, n_inputs: int, n_outputs: int) -> tuple[int, ...]:
     """Bisect for the scale: no width falls as w grows, so neither does the count of parameters."""

@@ -50,6 +50,8 @@ def test_an_experiment_far_from_its_size_is_left_out() -> None:
     (one,) = plan.nonconformant
     assert one.n_parameters == 85
     assert one.relative_error == pytest.approx(21 / 64)
+    assert one.reason == "too small"
+    assert "1  even the smallest network of that shape and depth is more than 20 % larger" in describe_plan(plan)
     assert "digits rectangle size 64 depth 2: nearest has 85 parameters (+32.8%)" in describe_plan(plan)
 
 
@@ -114,3 +116,12 @@ def test_a_block_is_predicted_to_be_extended_only_where_power_is_measured() -> N
     assert predict_block_s(1.0, 2, 3, measured) > 60
     assert predict_block_s(1.0, 2, 3, unmeasured) < 10
     assert predict_block_s(100.0, 2, 3, measured) > 200
+
+
+def test_a_shard_is_for_one_kind_of_hardware() -> None:
+    plan = make_plan(config(hardware=["gpu", "cpu"]), FACTS)
+    assert {shard.hardware for shard in plan.shards} == {"cpu", "gpu"}
+    for shard in plan.shards:
+        assert {planned.experiment.settings.hardware for planned in shard.experiments} == {shard.hardware}
+    cpu = {shard.shard_id for shard in plan.shards if shard.hardware == "cpu"}
+    assert cpu == {shard.shard_id for shard in make_plan(config(hardware="cpu"), FACTS).shards}

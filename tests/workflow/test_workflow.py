@@ -185,6 +185,18 @@ def test_a_named_configuration_stands_alone(project: Project) -> None:
     assert list(plan["sweeps"]) == ["other"]
 
 
+def test_only_shards_for_gpus_ask_for_one(project: Project) -> None:
+    project.configure(hardware=["cpu", "gpu"])
+    project.succeed("--until", "plan")
+    shards = json.loads((project.folder / "results/plan/plan.json").read_text())["shards"]
+    listed = project.succeed("--dry-run", "--printshellcmds")
+    jobs = listed.split("rule shard:")
+    assert {shard["hardware"] for shard in shards} == {"cpu", "gpu"}
+    for shard in shards:
+        (job,) = (job for job in jobs if f"wildcards: shard={shard['shard_id']}" in job)
+        assert ("gres=gpu:1" in job.split("rule tables:")[0]) == (shard["hardware"] == "gpu")
+
+
 def test_both_profiles_plan_the_shipped_config(project: Project) -> None:
     shutil.copy(project.repository / "config.yaml", project.folder)
     for profile in ("local", "slurm", "slurm-gpu"):

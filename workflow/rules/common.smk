@@ -51,11 +51,23 @@ def planned_shards(wildcards):
     return [f"{RESULTS}/shards/{shard['shard_id']}.json" for shard in plan["shards"]]
 
 
+def shard_summary(wildcards):
+    """What the plan says of a shard."""
+    return next(
+        shard
+        for shard in read_plan(Path(PLAN))["shards"]
+        if shard["shard_id"] == wildcards.shard
+    )
+
+
 def shard_minutes(wildcards, attempt):
     """Wall time to ask for: the predicted one with its margin, growing on each retry."""
-    plan = read_plan(Path(PLAN))
-    predicted_s = {shard["shard_id"]: shard["predicted_s"] for shard in plan["shards"]}
-    seconds = (
-        predicted_s[wildcards.shard] * CONFIG.scheduling.wall_time_margin * attempt
-    )
+    predicted_s = shard_summary(wildcards)["predicted_s"]
+    seconds = predicted_s * CONFIG.scheduling.wall_time_margin * attempt
     return max(5, round(seconds / 60))
+
+
+def shard_gres(wildcards):
+    """Generic resources to ask for: those of the config, else a GPU where the shard needs one."""
+    needs_gpu = shard_summary(wildcards)["hardware"] == "gpu"
+    return CONFIG.scheduling.gres or ("gpu:1" if needs_gpu else None)

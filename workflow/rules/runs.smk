@@ -21,5 +21,6 @@ rule shard:
         slurm_partition=CONFIG.scheduling.partition,
         slurm_account=CONFIG.scheduling.account,
         slurm_extra="--exclusive",
+        gres=shard_gres,
     shell:
         "python -m wattsweep run-shard {input.shard:q} --configfile {input.config:q} --output {output:q} > {log:q} 2>&1"

@@ -1,9 +1,9 @@
 """The blocks `training`, `scheduling`, `analysis` and `paths`, and the whole configuration."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from wattsweep.config.power import PowerConfig
 from wattsweep.config.sweeps import Hypercube, Integer, Share
@@ -20,11 +20,34 @@ class TrainingConfig(Block):
         description="`compiled` trains many epochs per call of one XLA program; `keras-fit` is Keras' own loop, the "
         "reference.",
     )
+    repetitions: Literal["sequential", "vectorised"] = Field(
+        default="sequential",
+        description="`vectorised` trains the repetitions of an experiment side by side in one program. Part of an "
+        "experiment's identity as the engine is: a run's energy is then its share of theirs. Only `compiled` can.",
+    )
+    checkpoint_every_s: Duration = Field(
+        default=600.0,
+        gt=0,
+        alias="checkpoint_every",
+        description="Training time between two checkpoints of a run, from which a run that was killed goes on.",
+    )
     stop_on_divergence: bool = Field(
         default=True,
         description="End a run after the first epoch whose loss is not finite; its run file keeps the epochs to there.",
     )
-    threads: Annotated[Integer, Field(ge=1)] = Field(default=1, description="CPU threads that TensorFlow may use.")
+    threads: Annotated[Integer, Field(ge=1)] = Field(
+        default=1,
+        description="CPU threads that TensorFlow may use; one more draws the next epochs' row orders.",
+    )
+
+    @model_validator(mode="after")
+    def _only_compiled_vectorises(self) -> Self:
+        if self.engine == "keras-fit" and self.repetitions == "vectorised":
+            raise ValueError(
+                "engine keras-fit cannot train repetitions vectorised: set training.repetitions: sequential, or "
+                "training.engine: compiled"
+            )
+        return self
 
 
 class SchedulingConfig(Block):
@@ -43,6 +66,11 @@ class SchedulingConfig(Block):
     )
     memory_mb: Annotated[Integer, Field(ge=500)] = Field(default=4000, description="Memory that a job asks for, in MB.")
     partition: str | None = Field(default=None, description="Slurm partition.")
+    gres: str | None = Field(
+        default=None,
+        description="Generic resources of Slurm that every job asks for, such as `gpu:v100:2`. Without it a shard of "
+        "`hardware: gpu` asks for `gpu:1`, others for none.",
+    )
     account: str | None = Field(default=None, description="Slurm account.")
 
 

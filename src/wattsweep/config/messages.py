@@ -19,9 +19,9 @@ def describe_errors(error: ValidationError, raw: Any, model: type[BaseModel]) ->
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`, did you mean ...?` for the known name most like `name`; empty where none is alike."""
+    """`; did you mean ...?` for the known name most like `name`; a full stop where none is alike."""
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean `{match[0]}`?" if match else ""
+    return f"; did you mean `{match[0]}`?" if match else "."
 
 
 def _describe(details: ErrorDetails, raw: Any, model: type[BaseModel]) -> str:

@@ -12,6 +12,8 @@ from wattsweep.datasets.names import resolve as resolve_dataset
 from wattsweep.networks import SHAPES
 
 Optimizer = Literal["adam", "rmsprop", "sgd"]
+Precision = Literal["float32", "mixed_bfloat16"]
+Hardware = Literal["any", "cpu", "gpu"]
 
 T = TypeVar("T")
 
@@ -116,6 +118,15 @@ class Hypercube(Block):
     label_noise: Axis[Noise] = Field(
         default=[0.0],
         description="Share of training labels replaced; for regression, noise in units of std(y).",
+    )
+    precision: Axis[Precision] = Field(
+        default=["float32"],
+        description="`mixed_bfloat16` computes layers in bfloat16; weights, optimizer, loss and metrics stay float32.",
+    )
+    hardware: Axis[Hardware] = Field(
+        default=["any"],
+        description="What trains: `cpu` hides GPUs, `gpu` needs one, `any` takes the node's first GPU if it has one, "
+        "else its CPU. A shard is for one of them.",
     )
     test_split: Axis[Share] = Field(default=[0.2], description="Share of the rows kept for testing.")
     repetitions: Count = Field(default=1, description="Runs of each experiment, each with its own seed.")

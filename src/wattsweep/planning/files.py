@@ -107,12 +107,14 @@ def _nonconformant_to_json(one: Nonconformant) -> dict[str, Any]:
         "sweeps": list(one.experiment.sweeps),
         "n_parameters": one.n_parameters,
         "relative_error": one.relative_error,
+        "reason": one.reason,
     }
 
 
 def _shard_summary(shard: Shard) -> dict[str, Any]:
     return {
         "shard_id": shard.shard_id,
+        "hardware": shard.hardware,
         "experiments": len(shard.experiments),
         "runs": shard.runs,
         "predicted_s": shard.predicted_s,

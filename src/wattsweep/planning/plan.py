@@ -1,17 +1,25 @@
 """The plan: which experiments of a grid are trained, in which shards, and which are not and why."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from wattsweep.config import Config
 from wattsweep.datasets import DatasetFacts, split_counts
 from wattsweep.grid import Experiment, Settings, expand
-from wattsweep.networks import CONFORMANCE_TOLERANCE, count_parameters, layer_widths, relative_error
+from wattsweep.networks import CONFORMANCE_TOLERANCE, count_parameters, layer_widths, relative_error, smallest_network
 from wattsweep.planning.prediction import SHARD_START_S, predict_block_s, predict_run_s
 from wattsweep.planning.shards import pack, shard_id
 
 Datasets = Mapping[tuple[str, str], DatasetFacts]
+
+Reason = Literal["too small", "between widths"]
+REASONS: dict[Reason, str] = {
+    "too small": "even the smallest network of that shape and depth is more than 20 % larger",
+    "between widths": "the networks of two neighbouring widths are both more than 20 % off",
+}
+"""Why a size has no network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,7 @@ class Nonconformant:
 
     experiment: Experiment
     n_parameters: int
+    reason: Reason
 
     @property
     def relative_error(self) -> float:
@@ -44,6 +53,11 @@ class Shard:
 
     shard_id: str
     experiments: tuple[PlannedExperiment, ...]
+
+    @property
+    def hardware(self) -> str:
+        """What its job trains on: any, cpu or gpu; the same for all of its experiments."""
+        return self.experiments[0].experiment.settings.hardware
 
     @property
     def runs(self) -> int:
@@ -98,16 +112,20 @@ def make_plan(config: Config, datasets: Datasets) -> Plan:
             continue
         one = _plan_experiment(experiment, facts, config)
         if abs(relative_error(experiment.settings.size, one.n_parameters)) > CONFORMANCE_TOLERANCE:
-            nonconformant.append(Nonconformant(experiment, one.n_parameters))
+            nonconformant.append(Nonconformant(experiment, one.n_parameters, _reason(experiment, facts)))
         else:
             planned.append(one)
     planned.sort(key=_order)
-    groups = pack(
-        planned,
-        item_id=lambda one: one.experiment.experiment_id,
-        item_s=lambda one: one.predicted_s,
-        shard_s=config.scheduling.shard_wall_time_s,
-    )
+    groups = [
+        group
+        for _, alike in itertools.groupby(planned, key=lambda one: one.experiment.settings.hardware)
+        for group in pack(
+            list(alike),
+            item_id=lambda one: one.experiment.experiment_id,
+            item_s=lambda one: one.predicted_s,
+            shard_s=config.scheduling.shard_wall_time_s,
+        )
+    ]
     shards = tuple(Shard(shard_id([_content(one) for one in group]), tuple(group)) for group in groups)
     return Plan(config, datasets, shards, tuple(nonconformant), tuple(unknown))
 
@@ -134,10 +152,16 @@ def _plan_experiment(experiment: Experiment, facts: DatasetFacts, config: Config
     )
 
 
+def _reason(experiment: Experiment, facts: DatasetFacts) -> Reason:
+    settings = experiment.settings
+    smallest = smallest_network(settings.shape, settings.depth, facts.n_inputs, facts.n_outputs)
+    return "too small" if smallest > settings.size else "between widths"
+
+
 def _order(planned: PlannedExperiment) -> tuple[Any, ...]:
-    """Data first, then depth and size: neighbours share a compiled program, and a new depth touches few shards."""
+    """Hardware and data first, then depth and size: neighbours share a program, and a new depth touches few shards."""
     settings: Settings = planned.experiment.settings
-    data = (settings.dataset_source, settings.dataset, settings.engine)
+    data = (settings.hardware, settings.dataset_source, settings.dataset, settings.engine)
     return (*data, settings.depth, settings.size, planned.widths, planned.experiment.experiment_id)
 
 

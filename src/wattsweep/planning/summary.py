@@ -1,6 +1,8 @@
 """The plan as text, for people."""
 
-from wattsweep.planning.plan import Nonconformant, Plan, sweep_counts, unknown_datasets
+from collections import Counter
+
+from wattsweep.planning.plan import REASONS, Nonconformant, Plan, sweep_counts, unknown_datasets
 
 SHOWN = 10
 
@@ -46,6 +48,8 @@ def _left_out(nonconformant: tuple[Nonconformant, ...]) -> list[str]:
     lines = [
         f"left out, since no network of that shape and depth comes within 20 % of the size ({len(nonconformant):,}):"
     ]
+    counts = Counter(one.reason for one in nonconformant)
+    lines += [f"  {counts[reason]:>9,}  {words}" for reason, words in REASONS.items() if counts[reason]]
     worst = sorted(nonconformant, key=lambda one: abs(one.relative_error))
     for one in worst[:SHOWN]:
         settings = one.experiment.settings

@@ -36,7 +36,8 @@ def describe_run(record: RunRecord) -> str:
         f"settings    {settings.dataset_source}:{settings.dataset}, {settings.shape}, size {settings.size}, depth "
         f"{settings.depth}, {settings.epochs} epochs, batch {settings.batch_size}, {settings.optimizer} at "
         f"{settings.learning_rate:g} (momentum {settings.momentum:g}), kernel L1 {settings.kernel_l1:g} and L2 "
-        f"{settings.kernel_l2:g}, label noise {settings.label_noise:g}, {settings.engine}",
+        f"{settings.kernel_l2:g}, label noise {settings.label_noise:g}, {settings.engine}"
+        f"{', vectorised' if settings.vectorised else ''}, {settings.precision}, on {settings.hardware} hardware",
         f"network     {network.n_inputs} inputs, layers {list(network.widths)}, {network.n_parameters:,} parameters",
         f"data        {data.n_train:,} rows to train on, {data.n_test:,} to test on, {data.task} ({data.head})",
         f"result      test loss {last['val_loss']:.4g}, accuracy {last['val_accuracy']:.4g}; "

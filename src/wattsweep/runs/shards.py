@@ -74,7 +74,7 @@ def execute_shard(shard: Shard, config: Config, report: Report = print) -> Shard
     ]
     report(f"shard {shard.shard_id}: {len(pending)} of {len(shard.experiments)} experiments to train")
     if pending:
-        _train(shard.shard_id, pending, config, layout, report)
+        _train(shard, pending, config, layout, report)
     runs = tuple(
         _summary(layout, record)
         for planned in shard.experiments
@@ -84,14 +84,14 @@ def execute_shard(shard: Shard, config: Config, report: Report = print) -> Shard
 
 
 def _train(
-    shard_id: str,
+    shard: Shard,
     pending: list[PlannedExperiment],
     config: Config,
     layout: Layout,
     report: Report,
 ) -> None:
-    facts = provenance(configure(config.training.threads))
-    attempt = f"{shard_id}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
+    facts = provenance(configure(config.training.threads, shard.hardware))
+    attempt = f"{shard.shard_id}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
     with _metered(config.power, layout, attempt, report) as measurement:
         idle = _idle(measurement, config.power, "idle_before")
         for number, planned in enumerate(pending, start=1):

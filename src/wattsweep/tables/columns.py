@@ -60,8 +60,11 @@ SETTINGS = (
     Column("kernel_l1", FLOAT, "", "Factor of the sum of |kernel weights| in the loss."),
     Column("kernel_l2", FLOAT, "", "Factor of the sum of squared kernel weights in the loss."),
     Column("label_noise", FLOAT, "", "Share of training labels replaced; for regression, noise in units of std(y)."),
+    Column("precision", TEXT, "", "Number format: float32, or mixed_bfloat16 where layers computed in bfloat16."),
+    Column("hardware", TEXT, "", "What was asked to train it: any, cpu or gpu; device says what did."),
     Column("test_split", FLOAT, "", "Share of the rows kept for testing."),
     Column("engine", TEXT, "", "How it was trained: compiled or keras-fit."),
+    Column("vectorised", FLAG, "", "Whether its repetitions were trained side by side; its energy is then its share."),
 )
 
 FACTS = (

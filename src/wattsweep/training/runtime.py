@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 
 from wattsweep.errors import TrainingError
+from wattsweep.hardware import node_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +15,11 @@ class Runtime:
     threads: int
 
 
-def configure(threads: int) -> Runtime:
-    """Import TensorFlow and hold it to `threads` CPU threads; GPUs allocate memory as they need it.
+def configure(threads: int, hardware: str = "any") -> Runtime:
+    """Import TensorFlow and hold it to `threads` CPU threads and to the hardware asked for: any, cpu or gpu.
 
-    Raises TrainingError where TensorFlow was already used in this process with other settings.
+    GPUs allocate memory as they need it. Raises TrainingError where there is no GPU and one is needed, and where
+    TensorFlow was already used in this process with other settings.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -27,10 +29,18 @@ def configure(threads: int) -> Runtime:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
         gpus = tf.config.list_physical_devices("GPU")
+        if hardware == "cpu":
+            tf.config.set_visible_devices([], "GPU")
+            gpus = []
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError as error:
         raise TrainingError(f"TensorFlow was used in this process before training.threads = {threads}") from error
+    if hardware == "gpu" and not gpus:
+        raise TrainingError(
+            f"hardware = gpu: TensorFlow sees no GPU on node {node_name()}. Run this shard on a node with one, in an "
+            "environment with TensorFlow for GPUs (envs/train-gpu.yml), or ask for hardware: cpu"
+        )
     if not gpus:
         return Runtime("cpu", threads)
     details = tf.config.experimental.get_device_details(gpus[0])
