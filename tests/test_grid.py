@@ -1,4 +1,5 @@
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -47,7 +48,28 @@ def test_a_later_setting_counts_only_where_it_departs_from_its_default() -> None
     assert experiment_id(replace(SETTINGS, momentum=0.0, kernel_l2=0.0)) == experiment_id(SETTINGS)
     others = [replace(SETTINGS, optimizer="sgd"), replace(SETTINGS, optimizer="sgd", momentum=0.9)]
     others += [replace(SETTINGS, kernel_l1=0.01), replace(SETTINGS, kernel_l2=0.01)]
-    assert len({experiment_id(settings) for settings in [SETTINGS, *others]}) == 5
+    others += [replace(SETTINGS, precision="mixed_bfloat16"), replace(SETTINGS, vectorised=True)]
+    others += [replace(SETTINGS, hardware="cpu"), replace(SETTINGS, hardware="gpu")]
+    assert len({experiment_id(settings) for settings in [SETTINGS, *others]}) == 9
+
+
+@given(
+    st.integers(min_value=1, max_value=10**6),
+    st.floats(min_value=0, max_value=1, exclude_max=True),
+    st.sampled_from(["any", "cpu", "gpu"]),
+    st.booleans(),
+)
+def test_the_canonical_form_is_json_of_what_is_stated(size: int, noise: float, hardware: str, vectorised: bool) -> None:
+    settings = replace(SETTINGS, size=size, label_noise=noise, hardware=hardware, vectorised=vectorised)
+    later = {"momentum": 0.0, "kernel_l1": 0.0, "kernel_l2": 0.0, "precision": "float32", "hardware": "any"}
+    later |= {"vectorised": False}
+    stated = {name: value for name, value in asdict(settings).items() if name not in later or value != later[name]}
+    text = json.dumps(stated, sort_keys=True, separators=(",", ":"))
+    assert settings.canonical() == text.replace('"label_noise":-0.0', '"label_noise":0.0')
+
+
+def test_equal_settings_have_one_id() -> None:
+    assert experiment_id(replace(SETTINGS, label_noise=-0.0)) == experiment_id(SETTINGS)
 
 
 def test_every_combination_is_an_experiment() -> None:
@@ -76,6 +98,23 @@ def test_the_engine_is_part_of_an_experiment() -> None:
     (other,) = expand(parse(document))
     (compiled,) = grid(demo=cube())
     assert other.experiment_id != compiled.experiment_id
+
+
+def test_vectorised_repetitions_are_part_of_an_experiment() -> None:
+    (vectorised,) = expand(parse({"sweeps": {"demo": cube()}, "training": {"repetitions": "vectorised"}}))
+    (sequential,) = grid(demo=cube())
+    assert vectorised.settings == replace(sequential.settings, vectorised=True)
+    assert vectorised.experiment_id != sequential.experiment_id
+
+
+def test_hardware_and_precision_are_axes() -> None:
+    experiments = grid(demo=cube(hardware=["cpu", "gpu"], precision=["float32", "mixed_bfloat16"]))
+    assert [(e.settings.precision, e.settings.hardware) for e in experiments] == [
+        ("float32", "cpu"),
+        ("float32", "gpu"),
+        ("mixed_bfloat16", "cpu"),
+        ("mixed_bfloat16", "gpu"),
+    ]
 
 
 @given(st.integers(min_value=0, max_value=10**6))

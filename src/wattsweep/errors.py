@@ -28,5 +28,9 @@ class TrainingError(WattsweepError):
     """A run cannot be trained as asked."""
 
 
+class OutOfMemoryError(TrainingError):
+    """A training needs more memory than there is."""
+
+
 class AnalysisError(WattsweepError):
     """There is not enough, or not the right, data for an analysis."""

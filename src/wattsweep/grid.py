@@ -8,7 +8,10 @@ done.
 import hashlib
 import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
+from functools import lru_cache
+from operator import attrgetter
 
 from wattsweep.config import Config, Hypercube, TrainingConfig
 
@@ -46,13 +49,21 @@ class Settings:
 
     def canonical(self) -> str:
         """The JSON text that the experiment's id is the hash of: sorted keys, no blanks, shortest float forms."""
-        stated = {name: getattr(self, name) for name in FIELDS}
-        kept = {name: value for name, value in stated.items() if LATER_FIELDS.get(name) != value}
-        return _encode(kept)
+        return "{" + ",".join(filter(None, map(_member, FIELDS, _values(self)))) + "}"
 
 
 FIELDS = sorted(field.name for field in fields(Settings))
+_values = attrgetter(*FIELDS)
 LATER_FIELDS = {field.name: field.default for field in fields(Settings) if field.default is not MISSING}
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _member(name: str, value: object) -> str:
+    """A field of the canonical form, empty where it is left out. A grid has few values and very many experiments."""
+    if LATER_FIELDS.get(name) == value:
+        return ""
+    # Minus zero equals zero, so it is written as zero: equal settings have one id.
+    return f"{_encode(name)}:{_encode(value + 0.0 if isinstance(value, float) else value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,23 +126,20 @@ def make_run(experiment: str, repetition: int) -> Run:
     return Run(run_id, experiment, repetition, seed)
 
 
-AXES = [field.name for field in fields(Settings) if field.name not in ("dataset_source", "engine", "vectorised")]
-
-
-def _settings(hypercube: Hypercube, training: TrainingConfig) -> list[Settings]:
-    combinations = itertools.product(*(getattr(hypercube, axis) for axis in AXES))
-    return [_one(dict(zip(AXES, values, strict=True)), training) for values in combinations]
-
-
-def _one(values: dict[str, object], training: TrainingConfig) -> Settings:
-    source, name = str(values.pop("dataset")).split(":", maxsplit=1)
-    return Settings(
-        dataset_source=source,
-        dataset=name,
-        engine=training.engine,
-        vectorised=training.repetitions == "vectorised",
-        **values,  # type: ignore[arg-type]
-    )
+def _settings(hypercube: Hypercube, training: TrainingConfig) -> Iterator[Settings]:
+    for dataset in hypercube.dataset:
+        source, name = dataset.split(":", maxsplit=1)
+        stated = {
+            "dataset_source": source,
+            "dataset": name,
+            "engine": training.engine,
+            "vectorised": training.repetitions == "vectorised",
+        }
+        axes = (
+            [stated[field.name]] if field.name in stated else getattr(hypercube, field.name)
+            for field in fields(Settings)
+        )
+        yield from itertools.starmap(Settings, itertools.product(*axes))
 
 
 def _digest(text: str) -> str:

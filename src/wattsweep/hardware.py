@@ -1,5 +1,6 @@
 """What this node is."""
 
+import os
 import platform
 import socket
 from pathlib import Path
@@ -18,3 +19,34 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
         return platform.machine()
     names = [line.split(":", maxsplit=1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def memory_bytes(root: Path = Path("/")) -> int:
+    """Main memory in bytes that this process may use: the node's, its control groups' limits, or Slurm's, if less."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_group_limits(root)]
+    if slurm_mb := os.environ.get("SLURM_MEM_PER_NODE", ""):
+        limits.append(int(slurm_mb) * 2**20)
+    return min(limit for limit in limits if limit > 0)
+
+
+def _group_limits(root: Path) -> list[int]:
+    """The memory limits of this process's control groups and of those above them, of version 2 or 1."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    limits = []
+    for _, controllers, name in (line.split(":", maxsplit=2) for line in lines):
+        if controllers not in ("", "memory"):
+            continue
+        top = root / "sys/fs/cgroup" / controllers
+        file = "memory.max" if controllers == "" else "memory.limit_in_bytes"
+        group = top / name.lstrip("/")
+        for folder in (group, *(above for above in group.parents if above.is_relative_to(top))):
+            try:
+                text = (folder / file).read_text(encoding="utf-8").strip()
+            except OSError:
+                continue
+            if text.isdigit():
+                limits.append(int(text))
+    return limits

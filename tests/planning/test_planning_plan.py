@@ -125,3 +125,30 @@ def test_a_shard_is_for_one_kind_of_hardware() -> None:
         assert {planned.experiment.settings.hardware for planned in shard.experiments} == {shard.hardware}
     cpu = {shard.shard_id for shard in plan.shards if shard.hardware == "cpu"}
     assert cpu == {shard.shard_id for shard in make_plan(config(hardware="cpu"), FACTS).shards}
+
+
+def test_the_files_of_a_plan_name_a_shards_hardware(tmp_path: Path) -> None:
+    write_plan(make_plan(config(hardware=["gpu", "cpu"]), FACTS), tmp_path)
+    for shard in read_plan(tmp_path / "plan.json")["shards"]:
+        path = tmp_path / "shards" / f"{shard['shard_id']}.json"
+        assert json.loads(path.read_text())["hardware"] == shard["hardware"] == read_shard(path).hardware
+
+
+def test_a_size_between_two_widths_is_left_out_for_that_reason() -> None:
+    # digits, w hidden units: 65 w + 10 (w + 1) = 75 w + 10, so 85 and 160 where 128 are asked for: -34 % and +25 %.
+    plan = make_plan(config(dataset="digits", shape="rectangle", size=128, depth=2), FACTS)
+    (one,) = plan.nonconformant
+    assert (one.n_parameters, one.reason) == (160, "between widths")
+    assert plan_to_json(plan)["nonconformant"][0]["reason"] == "between widths"
+    assert "1  the networks of two neighbouring widths are both more than 20 % off" in describe_plan(plan)
+
+
+def test_what_has_no_rates_is_predicted_like_what_has_and_the_plan_says_so() -> None:
+    usual = make_plan(config(), FACTS)
+    document = config(hardware="gpu", precision="mixed_bfloat16").model_dump(mode="json", by_alias=True)
+    other = make_plan(parse(document | {"training": {"repetitions": "vectorised"}}), FACTS)
+    assert sorted(one.predicted_s for one in other.experiments) == sorted(one.predicted_s for one in usual.experiments)
+    assert "for want of measured rates" not in describe_plan(usual)
+    assert (
+        "for want of measured rates: hardware: gpu, precision: mixed_bfloat16, repetitions: vectorised"
+    ) in describe_plan(other)

@@ -1,6 +1,7 @@
 # The configuration, checked before any job is planned, and where things are.
 
 import shlex
+from functools import lru_cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -51,13 +52,15 @@ def planned_shards(wildcards):
     return [f"{RESULTS}/shards/{shard['shard_id']}.json" for shard in plan["shards"]]
 
 
+@lru_cache(maxsize=1)
+def shard_summaries(changed_ns):
+    """What the plan says of each shard, by id; read once for every time that the plan was changed."""
+    return {shard["shard_id"]: shard for shard in read_plan(Path(PLAN))["shards"]}
+
+
 def shard_summary(wildcards):
     """What the plan says of a shard."""
-    return next(
-        shard
-        for shard in read_plan(Path(PLAN))["shards"]
-        if shard["shard_id"] == wildcards.shard
-    )
+    return shard_summaries(Path(PLAN).stat().st_mtime_ns)[wildcards.shard]
 
 
 def shard_minutes(wildcards, attempt):
@@ -68,6 +71,14 @@ def shard_minutes(wildcards, attempt):
 
 
 def shard_gres(wildcards):
-    """Generic resources to ask for: those of the config, else a GPU where the shard needs one."""
+    """Generic resources to ask for: none for a CPU, those of the config, else a GPU where the shard needs one."""
+    hardware = shard_summary(wildcards)["hardware"]
+    if hardware == "cpu":
+        return None
+    return CONFIG.scheduling.gres or ("gpu:1" if hardware == "gpu" else None)
+
+
+def shard_environment(wildcards):
+    """The conda environment of what the shard trains on."""
     needs_gpu = shard_summary(wildcards)["hardware"] == "gpu"
-    return CONFIG.scheduling.gres or ("gpu:1" if needs_gpu else None)
+    return f"../../envs/train-{'gpu' if needs_gpu else 'cpu'}.yml"

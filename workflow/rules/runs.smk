@@ -11,7 +11,7 @@ rule shard:
     log:
         f"{RESULTS}/logs/shard/{{shard}}.log",
     conda:
-        "../../envs/train-cpu.yml"
+        shard_environment
     threads: CONFIG.training.threads
     resources:
         # One measured shard at a time on a node: the local profile grants one meter.

@@ -49,7 +49,8 @@ def read_shards(folder: Path) -> list[Shard]:
 
 def shard_to_json(shard: Shard) -> dict[str, Any]:
     """The content of a shard file."""
-    return {"shard_id": shard.shard_id, "experiments": [planned_to_json(one) for one in shard.experiments]}
+    experiments = [planned_to_json(one) for one in shard.experiments]
+    return {"shard_id": shard.shard_id, "hardware": shard.hardware, "experiments": experiments}
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from wattsweep.config import Config
@@ -132,8 +133,8 @@ def make_plan(config: Config, datasets: Datasets) -> Plan:
 
 def _plan_experiment(experiment: Experiment, facts: DatasetFacts, config: Config) -> PlannedExperiment:
     settings = experiment.settings
-    widths = layer_widths(settings.shape, settings.depth, settings.size, facts.n_inputs, facts.n_outputs)
-    n_train, n_test = split_counts(facts.n_observations, settings.test_split)
+    widths, n_parameters = _network(settings.shape, settings.depth, settings.size, facts.n_inputs, facts.n_outputs)
+    n_train, n_test = _split_counts(facts.n_observations, settings.test_split)
     run_s = predict_run_s(
         widths,
         facts.n_inputs,
@@ -146,10 +147,20 @@ def _plan_experiment(experiment: Experiment, facts: DatasetFacts, config: Config
     return PlannedExperiment(
         experiment=experiment,
         n_inputs=facts.n_inputs,
-        widths=tuple(widths),
-        n_parameters=count_parameters(facts.n_inputs, widths),
+        widths=widths,
+        n_parameters=n_parameters,
         predicted_s=predict_block_s(run_s, experiment.repetitions, settings.depth, config.power),
     )
+
+
+@lru_cache(maxsize=65536)
+def _network(shape: str, depth: int, size: int, n_inputs: int, n_outputs: int) -> tuple[tuple[int, ...], int]:
+    """Widths and parameters. A grid trains one network under very many settings."""
+    widths = layer_widths(shape, depth, size, n_inputs, n_outputs)
+    return tuple(widths), count_parameters(n_inputs, widths)
+
+
+_split_counts = lru_cache(maxsize=1024)(split_counts)
 
 
 def _reason(experiment: Experiment, facts: DatasetFacts) -> Reason:

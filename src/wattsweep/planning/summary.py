@@ -20,6 +20,7 @@ def describe_plan(plan: Plan) -> str:
             f"{len(shards):,} shards, predicted {sum(shards):.2f} hours of a node in all, "
             f"{min(shards):.2f} to {max(shards):.2f} hours each"
         )
+        lines += _without_rates(plan)
     else:
         lines.append("no experiment is ready to train")
     return "\n".join(lines)
@@ -40,6 +41,18 @@ def _unknown(plan: Plan) -> list[str]:
         f"  put NAME/NAME.tsv.gz below {plan.config.paths.pmlb}, or fetch one with `wattsweep prepare NAME`",
         "",
     ]
+
+
+def _without_rates(plan: Plan) -> list[str]:
+    """Says which experiments were predicted at rates that were measured for others."""
+    settings = [planned.experiment.settings for planned in plan.experiments]
+    kinds = {
+        "hardware: gpu": any(one.hardware == "gpu" for one in settings),
+        "precision: mixed_bfloat16": any(one.precision != "float32" for one in settings),
+        "repetitions: vectorised": any(one.vectorised for one in settings),
+    }
+    named = ", ".join(kind for kind, present in kinds.items() if present)
+    return [f"  predicted like float32 runs one by one on a CPU, for want of measured rates: {named}"] if named else []
 
 
 def _left_out(nonconformant: tuple[Nonconformant, ...]) -> list[str]:

@@ -7,13 +7,14 @@ Which function to use when:
 - to read what a recorder wrote, also while it writes or after it was killed: `read_trace_file`.
 - to build a trace from numbers at hand: `Trace.from_arrays`.
 - the energy of one window of a trace: `integrate`.
-- the energy of the runs of a block, gross and net of idle power: `account_block`.
+- the energy of the runs of a block, gross and net of idle power: `account_block`; of one that was interrupted, from
+  that of its segments: `add_energies`.
 
 Times are seconds on the node's monotonic clock, power is W, energy is J. Samples are kept as read; what a sample is
 worth is its `Status`, and energies are computed from the `OK` ones, with an interval and a coverage.
 """
 
-from wattsweep.power.accounting import BlockEnergy, RunEnergy, account_block
+from wattsweep.power.accounting import BlockEnergy, RunEnergy, account_block, add_energies, refused_energy
 from wattsweep.power.integration import Energy, integrate
 from wattsweep.power.recorder import Recorder
 from wattsweep.power.selection import Selection, select_source
@@ -32,7 +33,9 @@ __all__ = [
     "Status",
     "Trace",
     "account_block",
+    "add_energies",
     "integrate",
     "read_trace_file",
+    "refused_energy",
     "select_source",
 ]

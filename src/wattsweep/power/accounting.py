@@ -50,6 +50,7 @@ def account_block(
     idle: Sequence[Window],
     min_coverage: float,
     max_gap_s: float | None = None,
+    runs_at_once: int = 1,
 ) -> BlockEnergy:
     """The energy of a block and of its runs, from windows (start_s, end_s) on the monotonic clock.
 
@@ -57,6 +58,8 @@ def account_block(
     block's interval x duration / block's duration, which holds the uncovered time too. Idle power is pooled over the
     idle windows that reach `min_coverage`: sum of joules / sum of covered seconds; its interval is the pooled
     interval, widened to hold the mean of each window. With P the idle power and d the duration:
+
+    Where `runs_at_once` runs share each of the windows, d is that part of the window's duration.
 
     net = gross - P d, net_lower = gross_lower - P_upper d, net_upper = gross_upper - P_lower d.
 
@@ -95,10 +98,38 @@ def account_block(
         status="refused" if refusals else "ok",
         reason="; ".join(refusals),
         runs=tuple(
-            _run_energy(run_gross, mean_w, end - start, block_s, (idle_w, idle_lower_w, idle_upper_w))
+            _run_energy(run_gross, mean_w, (end - start) / runs_at_once, block_s, (idle_w, idle_lower_w, idle_upper_w))
             for start, end in runs
         ),
     )
+
+
+def add_energies(parts: Sequence[RunEnergy]) -> RunEnergy:
+    """The energy of a run that was measured in parts: sums, its interval that of the parts' ends, coverage by time."""
+    duration_s = sum(part.duration_s for part in parts)
+    gross = Energy(
+        joules=sum(part.gross.joules for part in parts),
+        lower=sum(part.gross.lower for part in parts),
+        upper=sum(part.gross.upper for part in parts),
+        coverage=sum(part.gross.coverage * part.duration_s for part in parts) / duration_s,
+        n_samples=sum(part.gross.n_samples for part in parts),
+        n_excluded=sum(part.gross.n_excluded for part in parts),
+        n_refreshes=sum(part.gross.n_refreshes for part in parts),
+        method="sum of segments",
+    )
+    return RunEnergy(
+        gross=gross,
+        net_j=sum(part.net_j for part in parts),
+        net_lower_j=sum(part.net_lower_j for part in parts),
+        net_upper_j=sum(part.net_upper_j for part in parts),
+        duration_s=duration_s,
+    )
+
+
+def refused_energy(duration_s: float) -> RunEnergy:
+    """The energy of a run of which none was measured: nan."""
+    nothing = Energy(math.nan, math.nan, math.nan, 0.0, 0, 0, 0, "refused")
+    return RunEnergy(nothing, math.nan, math.nan, math.nan, duration_s)
 
 
 def _check_runs(block: Window, runs: Sequence[Window]) -> None:

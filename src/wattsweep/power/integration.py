@@ -8,7 +8,7 @@ import numpy as np
 from wattsweep.errors import PowerError
 from wattsweep.power.trace import Flags, Floats, Trace
 
-Method = Literal["trapezoid", "counter", "share of block"]
+Method = Literal["trapezoid", "counter", "share of block", "sum of segments", "refused"]
 
 GAP_IN_REFRESHES = 3.0
 

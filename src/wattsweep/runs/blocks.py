@@ -1,16 +1,20 @@
 """Executes one block: trains an experiment's missing repetitions, and further ones until the block is long enough."""
 
+import itertools
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from wattsweep.config import PowerConfig
+from wattsweep.config import Config, PowerConfig, TrainingConfig
 from wattsweep.datasets import Dataset, split, split_counts
 from wattsweep.grid import Run
+from wattsweep.hardware import memory_bytes
 from wattsweep.planning import PlannedExperiment
+from wattsweep.runs.checkpoints import Attempt, RunCheckpoints, identify
+from wattsweep.runs.layout import Layout
 from wattsweep.runs.record import DataFacts, Network, Phase, Provenance, RunRecord
-from wattsweep.runs.staging import StagedBlock
-from wattsweep.training import Architecture, Engine, Objective, TrainingPlan, make_engine
+from wattsweep.runs.staging import StagedBlock, trained_s
+from wattsweep.training import Architecture, Engine, Objective, TrainingPlan, check_memory, make_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +49,70 @@ def is_done(planned: PlannedExperiment, finished: Mapping[int, RunRecord], targe
     return any(target.reached(power.block_runs, power.block_training_s) for power in powers)
 
 
-def train_block(
-    planned: PlannedExperiment,
-    dataset: Dataset,
-    finished: Mapping[int, RunRecord],
-    block: StagedBlock,
-    *,
-    target: BlockTarget,
-    stop_on_divergence: bool,
-    idle_before: Phase | None,
-    provenance: Provenance,
-) -> int:
-    """Train the missing repetitions and as many further ones as the target wants, each kept in `block`; how many."""
-    started_s = time.monotonic()
-    engine = prepare_engine(planned, dataset, stop_on_divergence)
-    setup = Phase("setup", started_s, time.monotonic())
-    before = (setup,) if idle_before is None else (idle_before, setup)
+@dataclass(frozen=True)
+class BlockWork:
+    """All that a block's training needs beside its experiment and data."""
 
-    wanted = len(missing_repetitions(planned, finished))
-    trained, training_s = 0, 0.0
-    for repetition in _repetitions(planned, finished):
-        if trained >= wanted and target.reached(trained, training_s):
+    config: Config
+    layout: Layout
+    staged: StagedBlock
+    idle_before: Phase | None
+    provenance: Provenance
+    report: Callable[[str], None]
+
+    @property
+    def target(self) -> BlockTarget:
+        """When the block is long enough."""
+        return BlockTarget.of(self.config.power)
+
+    @property
+    def attempt(self) -> Attempt:
+        """Who trains it, for its checkpoints."""
+        metering = self.staged.metering()
+        trace_path = metering.trace_path if metering else None
+        return Attempt(self.staged.block_id, self.provenance.get("host", ""), trace_path, self.idle_before)
+
+
+def train_block(
+    planned: PlannedExperiment, dataset: Dataset, finished: Mapping[int, RunRecord], work: BlockWork
+) -> int:
+    """Train the missing repetitions and as many further ones as the target wants, each kept in the block; how many.
+
+    Vectorised repetitions are trained side by side, further ones as many at once as were missing. Raises
+    OutOfMemoryError where that cannot fit.
+    """
+    started_s = time.monotonic()
+    missing = missing_repetitions(planned, finished)
+    vectorised = planned.experiment.settings.vectorised
+    at_once = len(missing) or planned.experiment.repetitions if vectorised else 1
+    plan = training_plan(planned, dataset, work.config.training, at_once)
+    check_memory(plan, memory_bytes())
+    engine = make_engine(planned.experiment.settings.engine, plan)
+    engine.prepare()
+    setup = Phase("setup", started_s, time.monotonic())
+    before = (setup,) if work.idle_before is None else (work.idle_before, setup)
+
+    trained: list[RunRecord] = []
+    for repetitions in _groups(_repetitions(planned, finished), at_once):
+        if len(trained) >= len(missing) and work.target.reached(len(trained), trained_s(trained)):
             break
-        record = train_run(planned, planned.experiment.run(repetition), dataset, engine, before, provenance)
-        block.add(record)
-        trained += 1
-        training_s += record.training.duration_s
-    return trained
+        runs = [planned.experiment.run(repetition) for repetition in repetitions]
+        name = f"{runs[0].run_id}.h5" if at_once == 1 else f"{runs[0].run_id}-{at_once}.h5"
+        checkpoints = RunCheckpoints(
+            work.layout.checkpoints(planned.experiment.experiment_id) / name,
+            identify(runs, plan, dataset.sha256),
+            work.config.training.checkpoint_every_s,
+            work.attempt,
+            work.config.power,
+            work.report,
+        )
+        records = train_runs(planned, runs, dataset, engine, checkpoints)
+        for record in records:
+            record = replace(record, phases=(*before, *record.phases), provenance=work.provenance)
+            work.staged.add(record)
+            trained.append(record)
+        checkpoints.remove()
+    return len(trained)
 
 
 def _repetitions(planned: PlannedExperiment, finished: Mapping[int, RunRecord]) -> Iterator[int]:
@@ -83,18 +124,24 @@ def _repetitions(planned: PlannedExperiment, finished: Mapping[int, RunRecord]) 
         number += 1
 
 
-def prepare_engine(planned: PlannedExperiment, dataset: Dataset, stop_on_divergence: bool) -> Engine:
-    """An engine that is ready to train an experiment's runs."""
+def _groups(repetitions: Iterator[int], size: int) -> Iterator[list[int]]:
+    while True:
+        yield list(itertools.islice(repetitions, size))
+
+
+def training_plan(
+    planned: PlannedExperiment, dataset: Dataset, training: TrainingConfig, runs_at_once: int
+) -> TrainingPlan:
+    """What an engine is asked to train for an experiment."""
     settings = planned.experiment.settings
     n_train, n_test = split_counts(dataset.n_observations, settings.test_split)
-    architecture = Architecture(
-        n_inputs=planned.n_inputs,
-        widths=planned.widths,
-        head=dataset.head,
-        residual=settings.shape == "rectangle_residual",
-    )
-    plan = TrainingPlan(
-        architecture=architecture,
+    return TrainingPlan(
+        architecture=Architecture(
+            n_inputs=planned.n_inputs,
+            widths=planned.widths,
+            head=dataset.head,
+            residual=settings.shape == "rectangle_residual",
+        ),
         n_train=n_train,
         n_test=n_test,
         epochs=settings.epochs,
@@ -106,39 +153,40 @@ def prepare_engine(planned: PlannedExperiment, dataset: Dataset, stop_on_diverge
             kernel_l1=settings.kernel_l1,
             kernel_l2=settings.kernel_l2,
         ),
-        stop_on_divergence=stop_on_divergence,
+        stop_on_divergence=training.stop_on_divergence,
+        precision=settings.precision,  # type: ignore[arg-type]
+        runs_at_once=runs_at_once,
     )
-    engine = make_engine(settings.engine, plan)
-    engine.prepare()
-    return engine
 
 
-def train_run(
-    planned: PlannedExperiment,
-    run: Run,
-    dataset: Dataset,
-    engine: Engine,
-    phases: tuple[Phase, ...],
-    provenance: Provenance,
-) -> RunRecord:
-    """Train one run; its record has the given phases and its training, and no power yet."""
+def train_runs(
+    planned: PlannedExperiment, runs: Sequence[Run], dataset: Dataset, engine: Engine, checkpoints: RunCheckpoints
+) -> list[RunRecord]:
+    """Train runs side by side; their records have their training alone, no other phase, provenance or power."""
     settings = planned.experiment.settings
-    parts = split(dataset, test_split=settings.test_split, label_noise=settings.label_noise, seed=run.seed)
-    (trained,) = engine.train([parts], [run.seed])
-    return RunRecord(
-        run=run,
-        settings=settings,
-        network=Network(planned.n_inputs, planned.widths, planned.n_parameters),
-        data=DataFacts(
-            task=dataset.task,
-            head=dataset.head,
-            n_observations=dataset.n_observations,
-            n_train=len(parts.train_x),
-            n_test=len(parts.test_x),
-            sha256=dataset.sha256,
-        ),
-        provenance=provenance,
-        history=trained.history,
-        phases=(*phases, Phase("training", trained.start_s, trained.end_s)),
-        utc_offset_s=time.time() - time.monotonic(),
-    )
+    splits = [
+        split(dataset, test_split=settings.test_split, label_noise=settings.label_noise, seed=run.seed) for run in runs
+    ]
+    trained = engine.train(splits, [run.seed for run in runs], checkpoints)
+    return [
+        RunRecord(
+            run=run,
+            settings=settings,
+            network=Network(planned.n_inputs, planned.widths, planned.n_parameters),
+            data=DataFacts(
+                task=dataset.task,
+                head=dataset.head,
+                n_observations=dataset.n_observations,
+                n_train=len(parts.train_x),
+                n_test=len(parts.test_x),
+                sha256=dataset.sha256,
+            ),
+            provenance={},
+            history=one.history,
+            phases=(Phase("training", one.start_s, one.end_s),),
+            utc_offset_s=time.time() - time.monotonic(),
+            runs_at_once=len(runs),
+            segments=checkpoints.segments,
+        )
+        for run, parts, one in zip(runs, splits, trained, strict=True)
+    ]

@@ -17,6 +17,8 @@ def run_facts(record: RunRecord) -> dict[str, Any]:
         "data": asdict(record.data),
         "provenance": dict(record.provenance),
         "started_at": _utc(record.started_at_s),
+        "runs_at_once": record.runs_at_once,
+        "segments": [asdict(segment) for segment in record.segments],
         "phases": {phase.name: phase.duration_s for phase in record.phases},
         "epochs_trained": record.epochs_trained,
         "diverged_at_epoch": record.diverged_at_epoch,
@@ -44,11 +46,26 @@ def describe_run(record: RunRecord) -> str:
         f"train loss {last['loss']:.4g}",
         *([f"diverged    at epoch {record.diverged_at_epoch}"] if record.diverged_at_epoch else []),
         f"started     {_utc(record.started_at_s)}",
+        *([f"vectorised  one of {record.runs_at_once} runs trained side by side"] if record.runs_at_once > 1 else []),
+        *_segment_lines(record),
         "phases      " + ", ".join(f"{phase.name} {phase.duration_s:.3f} s" for phase in record.phases),
         *_power_lines(record.power),
         "provenance  " + ", ".join(f"{name} {value}" for name, value in record.provenance.items()),
     ]
     return "\n".join(lines)
+
+
+def _segment_lines(record: RunRecord) -> list[str]:
+    if not record.segments:
+        return []
+    lines = [f"segments    {len(record.segments) + 1}: its energy is the sum of theirs"]
+    for one in record.segments:
+        energy = "not measured" if one.energy is None else f"gross {one.energy.gross.joules:.4g} J"
+        lines.append(
+            f"            epochs {one.first_epoch} to {one.last_epoch} on {one.host} in {one.duration_s:.3f} s, "
+            f"{energy} ({one.block_id}{'; ' + one.reason if one.reason else ''})"
+        )
+    return lines
 
 
 def _power_lines(power: RunPower | None) -> list[str]:

@@ -17,7 +17,7 @@ from wattsweep.errors import RunFileError
 from wattsweep.grid import Run, Settings, experiment_id, make_run
 from wattsweep.networks import count_parameters
 from wattsweep.power import Energy, RunEnergy, SourceDescription, Trace
-from wattsweep.runs.record import DataFacts, Network, Phase, RunPower, RunRecord
+from wattsweep.runs.record import DataFacts, Network, Phase, RunPower, RunRecord, Segment
 from wattsweep.training import HISTORY_NAMES
 
 FORMAT = "wattsweep-run"
@@ -38,10 +38,10 @@ def write_run(path: Path, record: RunRecord) -> None:
     try:
         with h5py.File(temporary, "w") as file:
             _write(file, record)
-        _to_disk(temporary)
+        to_disk(temporary)
         read_run(temporary)
         temporary.rename(path)
-        _to_disk(path.parent)
+        to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -70,6 +70,7 @@ def _write(file: h5py.File, record: RunRecord) -> None:
     file.attrs["format"] = FORMAT
     file.attrs["schema_version"] = SCHEMA_VERSION
     file.attrs["utc_offset_s"] = record.utc_offset_s
+    file.attrs["runs_at_once"] = record.runs_at_once
     _write_attributes(file.create_group("run"), asdict(record.run))
     _write_attributes(file.create_group("settings"), asdict(record.settings))
     _write_attributes(file.create_group("network"), asdict(record.network))
@@ -84,18 +85,42 @@ def _write(file: h5py.File, record: RunRecord) -> None:
     phases.attrs["names"] = [phase.name for phase in record.phases]
     phases.create_dataset("start_s", data=[phase.start_s for phase in record.phases]).attrs["unit"] = "s"
     phases.create_dataset("end_s", data=[phase.end_s for phase in record.phases]).attrs["unit"] = "s"
+    for number, segment in enumerate(record.segments):
+        write_segment(file.create_group(f"segments/{number}"), segment)
     if record.power is not None:
         _write_power(file.create_group("power"), record.power)
+
+
+def write_segment(group: h5py.Group, segment: Segment) -> None:
+    """Write a segment of a run into a group of its own."""
+    values = {field.name: getattr(segment, field.name) for field in fields(Segment) if field.name != "energy"}
+    _write_attributes(group, values)
+    if segment.energy is not None:
+        _write_energy(group.create_group("energy"), segment.energy)
+
+
+def read_segments(file: h5py.File) -> tuple[Segment, ...]:
+    """The segments in a file, in order; none where it has none."""
+    groups = [file["segments"][str(number)] for number in range(len(file["segments"]))] if "segments" in file else []
+    energies = [_read_energy(group["energy"]) if "energy" in group else None for group in groups]
+    return tuple(Segment(energy=energy, **_attributes(group)) for group, energy in zip(groups, energies, strict=True))
+
+
+def _write_energy(group: h5py.Group, energy: RunEnergy) -> None:
+    values = asdict(energy)
+    _write_attributes(group.create_group("gross"), values.pop("gross"))
+    _write_attributes(group, values)
+
+
+def _read_energy(group: h5py.Group) -> RunEnergy:
+    return RunEnergy(gross=_build(Energy, group["gross"]), **_attributes(group))
 
 
 def _write_power(group: h5py.Group, power: RunPower) -> None:
     group.attrs["selected_because"] = power.selected_because
     _write_attributes(group.create_group("source"), power.source.to_json())
     _write_attributes(group.create_group("block"), {name: getattr(power, name) for name in BLOCK_ATTRIBUTES})
-    energy = group.create_group("energy")
-    values = asdict(power.energy)
-    _write_attributes(energy.create_group("gross"), values.pop("gross"))
-    _write_attributes(energy, values)
+    _write_energy(group.create_group("energy"), power.energy)
     trace = group.create_group("trace")
     _write_attributes(trace, {"kind": power.trace.kind, "refresh_s": power.trace.refresh_s, "step": power.trace.step})
     for name, unit in TRACE_UNITS.items():
@@ -127,6 +152,8 @@ def _read(file: h5py.File) -> RunRecord:
         phases=_read_phases(file["phases"]),
         utc_offset_s=float(file.attrs["utc_offset_s"]),
         power=_read_power(file["power"]) if "power" in file else None,
+        runs_at_once=int(file.attrs.get("runs_at_once", 1)),
+        segments=read_segments(file),
     )
 
 
@@ -138,7 +165,6 @@ def _read_phases(group: h5py.Group) -> tuple[Phase, ...]:
 
 def _read_power(group: h5py.Group) -> RunPower:
     trace = group["trace"]
-    energy = group["energy"]
     return RunPower(
         source=SourceDescription.from_json(_attributes(group["source"])),
         selected_because=str(group.attrs["selected_because"]),
@@ -148,7 +174,7 @@ def _read_power(group: h5py.Group) -> RunPower:
             refresh_s=_attributes(trace).get("refresh_s"),
             step=_attributes(trace).get("step"),
         ),
-        energy=RunEnergy(gross=_build(Energy, energy["gross"]), **_attributes(energy)),
+        energy=_read_energy(group["energy"]),
         **_attributes(group["block"]),
     )
 
@@ -188,7 +214,7 @@ def _check_consistency(path: Path, record: RunRecord) -> None:
             raise RunFileError(f"{path}: its {name} is {stated}, its other contents say {derived}; move it away.")
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Flush a file or folder to its disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

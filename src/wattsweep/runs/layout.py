@@ -2,6 +2,7 @@
 
 runs/AB/EXPERIMENT/RUN.h5     finished runs
 staged/AB/EXPERIMENT/BLOCK/   trained runs whose energy is not known yet, and how the block is measured
+checkpoints/AB/EXPERIMENT/    where the runs in training stand
 traces/ATTEMPT.csv            what a recorder wrote while a shard was executed
 """
 
@@ -33,6 +34,10 @@ class Layout:
     def staged(self, experiment_id: str) -> Path:
         """Folder of an experiment's blocks that are not finished."""
         return self.results / "staged" / experiment_id[:2] / experiment_id
+
+    def checkpoints(self, experiment_id: str) -> Path:
+        """Folder of the checkpoints of an experiment's runs in training."""
+        return self.results / "checkpoints" / experiment_id[:2] / experiment_id
 
     def trace(self, attempt: str) -> Path:
         """File that the recorder of an attempt at a shard writes."""

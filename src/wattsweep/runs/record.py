@@ -56,12 +56,36 @@ class DataFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a training that an earlier attempt did, from its beginning or a checkpoint to its last checkpoint.
+
+    The window is on the monotonic clock of that attempt's node; `utc_offset_s` added to it gives Unix time. `energy` is
+    None where power was not measured; `reason` is empty unless it was refused.
+    """
+
+    block_id: str
+    host: str
+    first_epoch: int
+    last_epoch: int
+    start_s: float
+    end_s: float
+    utc_offset_s: float
+    energy: RunEnergy | None = None
+    reason: str = ""
+
+    @property
+    def duration_s(self) -> float:
+        """The window's length in s."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
 class RunPower:
     """How a run's power was measured and what came of it.
 
-    The trace spans the block from its idle_before to its idle_after. `block_training_s` is the time that the block's
-    `block_runs` runs trained. `idle_w` and `mean_w` are the block's idle and mean power; `reason` is empty where
-    `status` is "ok".
+    The trace spans the block from its idle_before to its idle_after. `block_training_s` is the time for which the
+    block's `block_runs` runs trained. `idle_w` and `mean_w` are the block's idle and mean power; `reason` is empty
+    where `status` is "ok". The energy of a run with segments includes theirs.
     """
 
     source: SourceDescription
@@ -87,6 +111,9 @@ class RunRecord:
 
     `history` maps each of the 20 metrics to a float32 array of one value per epoch. `utc_offset_s` added to a
     monotonic time gives Unix time. `power` is None where power was not measured, or not yet (a staged run).
+
+    `runs_at_once` runs were trained side by side and share the training window: each has that part of its energy.
+    `segments` are what earlier attempts trained of it; the training window is that of the last attempt.
     """
 
     run: Run
@@ -98,6 +125,13 @@ class RunRecord:
     phases: tuple[Phase, ...]
     utc_offset_s: float
     power: RunPower | None = None
+    runs_at_once: int = 1
+    segments: tuple[Segment, ...] = ()
+
+    @property
+    def training_s(self) -> float:
+        """How long it was trained, over all of its segments."""
+        return self.training.duration_s + sum(segment.duration_s for segment in self.segments)
 
     @property
     def epochs_trained(self) -> int:
@@ -118,10 +152,11 @@ class RunRecord:
 
     @property
     def training(self) -> Phase:
-        """The window in which its network was trained."""
+        """The window in which its network was trained, by the last attempt where there were several."""
         return self.phase("training")
 
     @property
     def started_at_s(self) -> float:
         """When its training began, in Unix time."""
-        return self.training.start_s + self.utc_offset_s
+        first = self.segments[0] if self.segments else None
+        return first.start_s + first.utc_offset_s if first else self.training.start_s + self.utc_offset_s

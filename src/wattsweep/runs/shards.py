@@ -1,6 +1,7 @@
 """Executes a shard: its experiments one after another, a block each, with measured idling around every block."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,13 +12,14 @@ from typing import Any
 
 from wattsweep.config import Config, PowerConfig
 from wattsweep.datasets import dataset_path, load
+from wattsweep.errors import OutOfMemoryError
 from wattsweep.hardware import node_name
 from wattsweep.planning import PlannedExperiment, Shard
-from wattsweep.runs.blocks import BlockTarget, is_done, train_block
+from wattsweep.runs.blocks import BlockTarget, BlockWork, is_done, train_block
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.provenance import provenance
-from wattsweep.runs.record import Phase, PhaseName, Provenance, RunRecord
-from wattsweep.runs.staging import Metering, StagedBlock, finish_block, finished_runs, recover
+from wattsweep.runs.record import Phase, PhaseName, RunRecord
+from wattsweep.runs.staging import Metering, StagedBlock, finish_block, finished_runs, recover, trained_s
 from wattsweep.simulation.measuring import Measurement, measuring
 from wattsweep.training import configure
 
@@ -58,7 +60,8 @@ def execute_shard(shard: Shard, config: Config, report: Report = print) -> Shard
     """Train every run of a shard that has no valid run file, measured as the config says.
 
     `report` is called with a line of progress per experiment. Raises what training, the power source or the disk
-    raise; what was trained until then is on disk and the next call goes on from there.
+    raise; what was trained until then is on disk and the next call goes on from there. Experiments that do not fit
+    into memory are refused, the others trained, and at the end OutOfMemoryError names the refused.
     """
     layout = Layout(config.paths.results)
     target = BlockTarget.of(config.power)
@@ -72,6 +75,9 @@ def execute_shard(shard: Shard, config: Config, report: Report = print) -> Shard
         for planned in shard.experiments
         if not is_done(planned, finished_runs(layout, planned.experiment.experiment_id), target)
     ]
+    for planned in shard.experiments:
+        if planned not in pending:
+            shutil.rmtree(layout.checkpoints(planned.experiment.experiment_id), ignore_errors=True)
     report(f"shard {shard.shard_id}: {len(pending)} of {len(shard.experiments)} experiments to train")
     if pending:
         _train(shard, pending, config, layout, report)
@@ -92,41 +98,40 @@ def _train(
 ) -> None:
     facts = provenance(configure(config.training.threads, shard.hardware))
     attempt = f"{shard.shard_id}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
+    refused: list[str] = []
     with _metered(config.power, layout, attempt, report) as measurement:
         idle = _idle(measurement, config.power, "idle_before")
         for number, planned in enumerate(pending, start=1):
-            block = _train_one(planned, config, layout, measurement, idle, facts, f"{attempt}-{number}")
+            where = f"[{number}/{len(pending)}] {_name(planned)}"
+            block = _create_block(planned, layout, measurement, f"{attempt}-{number}")
+            try:
+                _train_one(planned, layout, BlockWork(config, layout, block, idle, facts, report))
+            except OutOfMemoryError as error:
+                block.remove()
+                refused.append(f"{_name(planned)}: {error}")
+                report(f"{where}: refused: {error}")
+                continue
             idle = _idle(measurement, config.power, "idle_after")
             records = finish_block(block, layout, config.power, idle)
-            report(f"[{number}/{len(pending)}] {_name(planned)}: {_outcome(records)}")
+            shutil.rmtree(layout.checkpoints(planned.experiment.experiment_id), ignore_errors=True)
+            report(f"{where}: {_outcome(records)}")
             # The idling after a block is that before the next.
             idle = None if idle is None else replace(idle, name="idle_before")
+    if refused:
+        raise OutOfMemoryError("\n".join([f"{len(refused)} of {len(pending)} experiments were refused:", *refused]))
 
 
-def _train_one(
-    planned: PlannedExperiment,
-    config: Config,
-    layout: Layout,
-    measurement: Measurement | None,
-    idle_before: Phase | None,
-    facts: Provenance,
-    block_id: str,
+def _create_block(
+    planned: PlannedExperiment, layout: Layout, measurement: Measurement | None, block_id: str
 ) -> StagedBlock:
-    experiment = planned.experiment
     metering = None if measurement is None else Metering(measurement.path, measurement.selection_reason)
-    block = StagedBlock.create(layout.staged(experiment.experiment_id) / block_id, metering)
+    return StagedBlock.create(layout.staged(planned.experiment.experiment_id) / block_id, metering)
+
+
+def _train_one(planned: PlannedExperiment, layout: Layout, work: BlockWork) -> None:
+    experiment = planned.experiment
     path = dataset_path(layout.datasets, experiment.settings.dataset_source, experiment.settings.dataset)
-    train_block(
-        planned,
-        _dataset(path),
-        finished_runs(layout, experiment.experiment_id),
-        block,
-        target=BlockTarget.of(config.power),
-        stop_on_divergence=config.training.stop_on_divergence,
-        idle_before=idle_before,
-        provenance=facts,
-    )
-    return block
+    train_block(planned, _dataset(path), finished_runs(layout, experiment.experiment_id), work)
 
 
 _dataset = lru_cache(maxsize=2)(load)
@@ -169,8 +174,7 @@ def _name(planned: PlannedExperiment) -> str:
 
 
 def _outcome(records: list[RunRecord]) -> str:
-    trained_s = sum(record.training.duration_s for record in records)
-    text = f"{len(records)} runs, {trained_s:.1f} s of training"
+    text = f"{len(records)} runs, {trained_s(records):.1f} s of training"
     diverged = sum(record.diverged_at_epoch is not None for record in records)
     if diverged:
         text += f" ({diverged} diverged)"

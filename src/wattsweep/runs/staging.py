@@ -13,7 +13,16 @@ from pathlib import Path
 
 from wattsweep.config import PowerConfig
 from wattsweep.errors import PowerError, RunFileError
-from wattsweep.power import SourceDescription, Trace, account_block, read_trace_file
+from wattsweep.power import (
+    RunEnergy,
+    SourceDescription,
+    Trace,
+    account_block,
+    add_energies,
+    read_trace_file,
+    refused_energy,
+)
+from wattsweep.runs.checkpoints import refusal
 from wattsweep.runs.files import read_run, write_run
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.record import Phase, RunPower, RunRecord
@@ -144,6 +153,7 @@ def _with_power(
         idle=[(phase.start_s, phase.end_s) for phase in idle],
         min_coverage=power.min_coverage,
         max_gap_s=power.max_gap_s,
+        runs_at_once=records[0].runs_at_once,
     )
     shared = RunPower(
         source=description,
@@ -153,7 +163,7 @@ def _with_power(
         block_start_s=block[0],
         block_end_s=block[1],
         block_runs=len(records),
-        block_training_s=sum(record.training.duration_s for record in records),
+        block_training_s=trained_s(records),
         idle_w=account.idle_w,
         idle_lower_w=account.idle_lower_w,
         idle_upper_w=account.idle_upper_w,
@@ -162,7 +172,23 @@ def _with_power(
         reason=account.reason,
         energy=account.runs[0],
     )
-    return [
-        replace(record, power=replace(shared, energy=energy))
-        for record, energy in zip(records, account.runs, strict=True)
+    return [_with_energy(record, shared, energy) for record, energy in zip(records, account.runs, strict=True)]
+
+
+def _with_energy(record: RunRecord, shared: RunPower, energy: RunEnergy) -> RunRecord:
+    """The record with its block's power and its own energy, to which that of its earlier segments belongs."""
+    if not record.segments:
+        return replace(record, power=replace(shared, energy=energy))
+    reason = refusal(record.segments)
+    earlier = [
+        segment.energy or refused_energy(segment.duration_s / record.runs_at_once) for segment in record.segments
     ]
+    power = replace(shared, energy=add_energies([*earlier, energy]))
+    if reason:
+        power = replace(power, status="refused", reason="; ".join(filter(None, [shared.reason, reason])))
+    return replace(record, power=power)
+
+
+def trained_s(records: Sequence[RunRecord]) -> float:
+    """How long a block trained, for records of it: runs side by side share their time."""
+    return sum(record.training.duration_s / record.runs_at_once for record in records)

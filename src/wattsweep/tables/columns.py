@@ -119,7 +119,9 @@ RUNS = Table(
         *(Column(name, TEXT, "", description) for name, description in PROVENANCE),
         Column("started_at", INSTANT, "UTC", "When its training began."),
         Column("setup_s", FLOAT, "s", "Import, data, tracing and compiling before it; null where it had none."),
-        Column("training_s", FLOAT, "s", "Duration of its training."),
+        Column("training_s", FLOAT, "s", "Duration of its training, over all of its segments."),
+        Column("runs_at_once", INT, "runs", "Runs trained side by side in that time; each has its part of the energy."),
+        Column("n_segments", INT, "", "Parts it was trained in: more than 1 where it went on from a checkpoint."),
         Column("power_source", TEXT, "", "Kind of source that was read, null where none was."),
         Column("power_scope", TEXT, "", "What the source's watts are of: node."),
         ORIGIN,
@@ -131,7 +133,9 @@ RUNS = Table(
         Column("block_training_s", FLOAT, "s", "Time that the block's runs trained within it."),
         Column("energy_status", TEXT, "", "ok, refused, or none where no power was read."),
         Column("energy_reason", TEXT, "", "Why energy is refused or missing."),
-        Column("energy_gross_j", FLOAT, "J", "All that the node used: mean power of the block x training_s."),
+        Column(
+            "energy_gross_j", FLOAT, "J", "All that the node used: mean power of the block x training_s / runs_at_once."
+        ),
         Column("energy_gross_lower_j", FLOAT, "J", "Lower end of its interval."),
         Column("energy_gross_upper_j", FLOAT, "J", "Upper end of its interval."),
         Column("energy_net_j", FLOAT, "J", "Gross energy - idle power x duration."),

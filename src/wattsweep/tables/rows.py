@@ -75,7 +75,9 @@ def _times(record: RunRecord) -> Row:
     return {
         "started_at": datetime.fromtimestamp(record.started_at_s, UTC),
         "setup_s": math.fsum(setup) if setup else None,
-        "training_s": record.training.duration_s,
+        "training_s": record.training_s,
+        "runs_at_once": record.runs_at_once,
+        "n_segments": 1 + len(record.segments),
     }
 
 

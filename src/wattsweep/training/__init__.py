@@ -3,11 +3,13 @@
 - `configure(threads)` sets TensorFlow up; call it once, before anything else here touches TensorFlow.
 - `make_engine(name, plan)` gives the engine "compiled" (many epochs per call of one XLA program) or "keras-fit" (the
   reference, Keras' own loop); `prepare` it, then `train` any number of runs, from a `CheckpointStore` if need be.
+- `check_memory(plan, available_bytes)` refuses a training that would not fit.
 
 Importing this package does not import TensorFlow.
 """
 
 from wattsweep.errors import TrainingError
+from wattsweep.training.memory import check_memory, needed_bytes
 from wattsweep.training.runtime import Runtime, configure
 from wattsweep.training.types import (
     HISTORY_NAMES,
@@ -35,9 +37,11 @@ __all__ = [
     "Runtime",
     "Trained",
     "TrainingPlan",
+    "check_memory",
     "configure",
     "diverged_at",
     "make_engine",
+    "needed_bytes",
 ]
 
 

@@ -1,0 +1,44 @@
+"""The memory that a training needs, foreseen from its plan, so that one that cannot fit is refused before it starts."""
+
+from wattsweep.errors import OutOfMemoryError
+from wattsweep.training.types import TrainingPlan
+
+PROCESS_BYTES = 800 * 2**20
+"""What a process with TensorFlow holds before it trains."""
+ORDER_BYTES = 2 * 2**25
+"""Row orders of the call that runs and of the next."""
+SLOTS = {"adam": 2, "rmsprop": 1, "sgd": 0}
+
+
+def needed_bytes(plan: TrainingPlan) -> int:
+    """Main memory of a training in bytes, TensorFlow's process included.
+
+    Counted at 4 bytes each: weights, gradients and the optimizer's slots, all but the gradients twice (the state that
+    goes into a call is there until the one that comes out is); the rows four times (as loaded, split, side by side and
+    as tensors); thrice the outputs on all training rows, of which the metrics of an epoch are computed; and what is
+    more, twice the outputs of every hidden layer for a minibatch, or twice the widest layer for the whole test set.
+    """
+    architecture, objective = plan.architecture, plan.objective
+    parameters = sum((n_in + 1) * n_out for n_in, n_out in architecture.layer_shapes)
+    slots = SLOTS[objective.optimizer] + (objective.optimizer != "adam" and objective.momentum > 0)
+    state = parameters * (2 * (1 + slots) + 1)
+    columns = architecture.n_inputs + architecture.widths[-1]
+    data = 4 * (plan.n_train + plan.n_test) * columns
+    batch = plan.batch_size * (architecture.n_inputs + 2 * sum(architecture.widths))
+    evaluation = 2 * plan.n_test * max(architecture.n_inputs, *architecture.widths)
+    outputs = 3 * plan.n_train * architecture.widths[-1]
+    return PROCESS_BYTES + ORDER_BYTES + 4 * plan.runs_at_once * (state + data + max(batch, evaluation) + outputs)
+
+
+def check_memory(plan: TrainingPlan, available_bytes: int) -> None:
+    """Raise OutOfMemoryError where the plan needs more main memory than there is."""
+    needed = needed_bytes(plan)
+    if needed > available_bytes:
+        at_once = f", {plan.runs_at_once} runs at once" if plan.runs_at_once > 1 else ""
+        parameters = sum((n_in + 1) * n_out for n_in, n_out in plan.architecture.layer_shapes)
+        raise OutOfMemoryError(
+            f"training {parameters:,} parameters at batch_size {plan.batch_size}{at_once} needs about "
+            f"{needed / 1e9:.2f} GB and this process may use {available_bytes / 1e9:.2f} GB: ask for more "
+            "(scheduling.memory_mb, a node with more), or for a smaller size or batch"
+            + (", or set training.repetitions: sequential" if at_once else "")
+        )
