@@ -21,6 +21,17 @@ def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return names[0] if names else platform.machine()
 
 
+def cpu_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The CPU's instruction sets as Linux lists them; empty where it does not."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next(
+        (line.split(":", maxsplit=1)[1].strip() for line in lines if line.startswith(("flags", "Features"))), ""
+    )
+
+
 def memory_bytes(root: Path = Path("/")) -> int:
     """Main memory in bytes that this process may use: the node's, its control groups' limits, or Slurm's, if less."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_group_limits(root)]

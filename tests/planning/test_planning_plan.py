@@ -143,6 +143,15 @@ def test_a_size_between_two_widths_is_left_out_for_that_reason() -> None:
     assert "1  the networks of two neighbouring widths are both more than 20 % off" in describe_plan(plan)
 
 
+def test_a_network_that_two_experiments_ask_for_is_shown_once() -> None:
+    axes = {"dataset": "digits", "shape": "rectangle", "size": 64, "depth": 2, "hardware": ["cpu", "gpu"]}
+    plan = make_plan(config(**axes), FACTS)
+    assert len(plan.nonconformant) == 2
+    text = describe_plan(plan)
+    assert text.count("digits rectangle size 64 depth 2") == 1
+    assert "2  even the smallest network" in text
+
+
 def test_what_has_no_rates_is_predicted_like_what_has_and_the_plan_says_so() -> None:
     usual = make_plan(config(), FACTS)
     document = config(hardware="gpu", precision="mixed_bfloat16").model_dump(mode="json", by_alias=True)

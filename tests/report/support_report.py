@@ -37,6 +37,7 @@ PLAN: dict[str, Any] = {
             "sweeps": ["main"],
             "n_parameters": 913,
             "relative_error": 27.53,
+            "reason": "too small",
         }
     ],
     "shards": [],

@@ -120,7 +120,8 @@ def test_what_was_asked_ran_missed_and_refused_is_counted(measured: str) -> None
     assert "Energy: known for 144 runs, refused for 2, not measured for 0." in text
     assert "energy refused 2" in text
     assert "valid samples cover 0.200 of the block's 10.000 s" in text
-    assert "digits wide_first_16x 20 32 913 2753.0 %" in text
+    assert "within 20 % of their size: 1 experiment: 1 too small." in text
+    assert "digits wide_first_16x 20 32 913 2753.0 % too small" in text
 
 
 def test_nodes_power_and_model_are_told(measured: str) -> None:

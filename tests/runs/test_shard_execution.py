@@ -4,51 +4,17 @@ import itertools
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from wattsweep.config import Config, parse
-from wattsweep.datasets import prepare, read_facts
-from wattsweep.planning import PlannedExperiment, Shard, make_plan
+from tests.runs.support_runs import CUBE, config, records, run, shard_of
+from wattsweep.planning import PlannedExperiment
 from wattsweep.runs import Layout, RunRecord, describe_run, execute_shard, write_run
 from wattsweep.runs.blocks import BlockTarget, is_done, missing_repetitions
-from wattsweep.runs.shards import ShardResult
 from wattsweep.runs.staging import StagedBlock, finished_runs
 
 pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.slow]
-
-
-CUBE = {"dataset": "wine", "shape": "rectangle", "size": 256, "depth": [2, 3], "epochs": 40, "repetitions": 2}
-
-
-def config(results: Path, cube: dict[str, Any] = CUBE, **power: Any) -> Config:
-    quick = {
-        "source": "simulated",
-        "interval": "50 ms",
-        "min_window": "150 ms",
-        "idle_window": "400 ms",
-        "simulated": {"refresh": "100 ms", "idle_w": 100, "slope_w": 0},
-    }
-    return parse({"sweeps": {"demo": cube}, "power": quick | power, "paths": {"results": str(results)}})
-
-
-def shard_of(config: Config) -> Shard:
-    facts = read_facts(prepare("bundled", "wine", Layout(config.paths.results).datasets, config.paths.pmlb))
-    plan = make_plan(config, {("bundled", "wine"): facts})
-    return Shard("0123456789ab", tuple(plan.experiments))
-
-
-def run(config: Config) -> tuple[ShardResult, list[str]]:
-    lines: list[str] = []
-    return execute_shard(shard_of(config), config, report=lines.append), lines
-
-
-def records(config: Config) -> dict[tuple[str, int], RunRecord]:
-    layout = Layout(config.paths.results)
-    ids = [planned.experiment.experiment_id for planned in shard_of(config).experiments]
-    return {(one, number): record for one in ids for number, record in finished_runs(layout, one).items()}
 
 
 def test_a_shard_trains_measures_and_is_done(tmp_path: Path) -> None:

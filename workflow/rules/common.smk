@@ -70,9 +70,14 @@ def shard_minutes(wildcards, attempt):
     return max(5, round(seconds / 60))
 
 
+def shard_hardware(wildcards):
+    """What the shard trains on: any, cpu or gpu; any in plans made before there was a choice."""
+    return shard_summary(wildcards).get("hardware", "any")
+
+
 def shard_gres(wildcards):
     """Generic resources to ask for: none for a CPU, those of the config, else a GPU where the shard needs one."""
-    hardware = shard_summary(wildcards)["hardware"]
+    hardware = shard_hardware(wildcards)
     if hardware == "cpu":
         return None
     return CONFIG.scheduling.gres or ("gpu:1" if hardware == "gpu" else None)
@@ -80,5 +85,6 @@ def shard_gres(wildcards):
 
 def shard_environment(wildcards):
     """The conda environment of what the shard trains on."""
-    needs_gpu = shard_summary(wildcards)["hardware"] == "gpu"
-    return f"../../envs/train-{'gpu' if needs_gpu else 'cpu'}.yml"
+    needs_gpu = shard_hardware(wildcards) == "gpu"
+    name = "train-gpu.yml" if needs_gpu else "train-cpu.yml"
+    return str(Path(workflow.basedir).parent / "envs" / name)

@@ -68,8 +68,8 @@ class SchedulingConfig(Block):
     partition: str | None = Field(default=None, description="Slurm partition.")
     gres: str | None = Field(
         default=None,
-        description="Generic resources of Slurm that shards ask for, such as `gpu:v100:2`; those of `hardware: cpu` ask "
-        "for none. Without it a shard of `hardware: gpu` asks for `gpu:1`, and no other for any.",
+        description="Generic resources of Slurm that shards ask for, such as `gpu:v100:2`; those of `hardware: cpu` "
+        "ask for none. Without it a shard of `hardware: gpu` asks for `gpu:1`, and no other for any.",
     )
     account: str | None = Field(default=None, description="Slurm account.")
 

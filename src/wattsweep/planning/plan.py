@@ -1,7 +1,9 @@
 """The plan: which experiments of a grid are trained, in which shards, and which are not and why."""
 
+import gc
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -103,6 +105,29 @@ def make_plan(config: Config, datasets: Datasets) -> Plan:
 
     Experiments on a dataset without facts are counted as unknown: what its columns become is not guessed.
     """
+    with _garbage_kept():
+        planned, nonconformant, unknown = _sort_out(config, datasets)
+        planned.sort(key=_order)
+        shards = tuple(_shards(planned, config))
+    return Plan(config, datasets, shards, tuple(nonconformant), tuple(unknown))
+
+
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Without the search for reference cycles: a plan is a million objects and has none."""
+    searched = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searched:
+            gc.enable()
+
+
+def _sort_out(
+    config: Config, datasets: Datasets
+) -> tuple[list[PlannedExperiment], list[Nonconformant], list[Experiment]]:
+    """Experiments to be trained, those without a network of their size, and those on data that is not at hand."""
     planned: list[PlannedExperiment] = []
     unknown: list[Experiment] = []
     nonconformant: list[Nonconformant] = []
@@ -116,19 +141,20 @@ def make_plan(config: Config, datasets: Datasets) -> Plan:
             nonconformant.append(Nonconformant(experiment, one.n_parameters, _reason(experiment, facts)))
         else:
             planned.append(one)
-    planned.sort(key=_order)
-    groups = [
-        group
-        for _, alike in itertools.groupby(planned, key=lambda one: one.experiment.settings.hardware)
-        for group in pack(
+    return planned, nonconformant, unknown
+
+
+def _shards(planned: list[PlannedExperiment], config: Config) -> Iterator[Shard]:
+    """Shards of experiments in order: never for two kinds of hardware, since a process has one."""
+    for _, alike in itertools.groupby(planned, key=lambda one: one.experiment.settings.hardware):
+        groups = pack(
             list(alike),
             item_id=lambda one: one.experiment.experiment_id,
             item_s=lambda one: one.predicted_s,
             shard_s=config.scheduling.shard_wall_time_s,
         )
-    ]
-    shards = tuple(Shard(shard_id([_content(one) for one in group]), tuple(group)) for group in groups)
-    return Plan(config, datasets, shards, tuple(nonconformant), tuple(unknown))
+        for group in groups:
+            yield Shard(shard_id([_content(one) for one in group]), tuple(group))
 
 
 def _plan_experiment(experiment: Experiment, facts: DatasetFacts, config: Config) -> PlannedExperiment:

@@ -1,7 +1,7 @@
 """Predicted wall times, from operations and rates measured on one quiet core of an AMD EPYC.
 
-`benchmarks/epoch_time.py` sets them beside the machine that it runs on. GPUs, mixed_bfloat16 and vectorised repetitions
-are predicted at the same rates, since no rates of theirs were measured; `describe_plan` says so.
+`python -m benchmarks.training` sets them beside the machine that it runs on. GPUs, mixed_bfloat16 and vectorised
+repetitions are predicted at the same rates, since no rates of theirs were measured; `describe_plan` says so.
 """
 
 from collections.abc import Sequence

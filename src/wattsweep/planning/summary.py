@@ -63,13 +63,17 @@ def _left_out(nonconformant: tuple[Nonconformant, ...]) -> list[str]:
     ]
     counts = Counter(one.reason for one in nonconformant)
     lines += [f"  {counts[reason]:>9,}  {words}" for reason, words in REASONS.items() if counts[reason]]
-    worst = sorted(nonconformant, key=lambda one: abs(one.relative_error))
-    for one in worst[:SHOWN]:
-        settings = one.experiment.settings
-        lines.append(
-            f"  {settings.dataset} {settings.shape} size {settings.size} depth {settings.depth}: nearest has "
-            f"{one.n_parameters:,} parameters ({one.relative_error:+.1%})"
-        )
-    if len(nonconformant) > SHOWN:
-        lines.append(f"  and {len(nonconformant) - SHOWN:,} more; `wattsweep plan --json` lists all")
+    # Experiments that differ in hardware or learning rate, say, ask for one network.
+    networks = list(dict.fromkeys(map(_network, sorted(nonconformant, key=lambda one: abs(one.relative_error)))))
+    lines += networks[:SHOWN]
+    if len(networks) > SHOWN:
+        lines.append(f"  and {len(networks) - SHOWN:,} more networks; `wattsweep plan --json` lists every experiment")
     return [*lines, ""]
+
+
+def _network(one: Nonconformant) -> str:
+    settings = one.experiment.settings
+    return (
+        f"  {settings.dataset} {settings.shape} size {settings.size} depth {settings.depth}: nearest has "
+        f"{one.n_parameters:,} parameters ({one.relative_error:+.1%})"
+    )

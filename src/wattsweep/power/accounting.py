@@ -57,9 +57,8 @@ def account_block(
     A run's gross energy is the block's mean power over its covered time x the run's duration; its interval is the
     block's interval x duration / block's duration, which holds the uncovered time too. Idle power is pooled over the
     idle windows that reach `min_coverage`: sum of joules / sum of covered seconds; its interval is the pooled
-    interval, widened to hold the mean of each window. With P the idle power and d the duration:
-
-    Where `runs_at_once` runs share each of the windows, d is that part of the window's duration.
+    interval, widened to hold the mean of each window. With P the idle power and d the duration, which is the window's
+    divided by `runs_at_once` where so many runs share each window:
 
     net = gross - P d, net_lower = gross_lower - P_upper d, net_upper = gross_upper - P_lower d.
 

@@ -80,6 +80,7 @@ def completeness(plan: Mapping[str, Any], runs: pd.DataFrame, experiments: pd.Da
         "examples": _examples(runs),
         "nonconformant": left_out[:MOST_NONCONFORMANT],
         "n_nonconformant": len(left_out),
+        "nonconformant_reasons": dict(Counter(one["reason"] for one in left_out if "reason" in one)),
     }
 
 

@@ -17,7 +17,7 @@ from wattsweep.errors import RunFileError
 from wattsweep.grid import Run, Settings, experiment_id, make_run
 from wattsweep.networks import count_parameters
 from wattsweep.power import Energy, RunEnergy, SourceDescription, Trace
-from wattsweep.runs.record import DataFacts, Network, Phase, RunPower, RunRecord, Segment
+from wattsweep.runs.record import DataFacts, Network, Phase, RunPower, RunRecord, Segment, SegmentPower
 from wattsweep.training import HISTORY_NAMES
 
 FORMAT = "wattsweep-run"
@@ -93,17 +93,40 @@ def _write(file: h5py.File, record: RunRecord) -> None:
 
 def write_segment(group: h5py.Group, segment: Segment) -> None:
     """Write a segment of a run into a group of its own."""
-    values = {field.name: getattr(segment, field.name) for field in fields(Segment) if field.name != "energy"}
-    _write_attributes(group, values)
-    if segment.energy is not None:
-        _write_energy(group.create_group("energy"), segment.energy)
+    apart = ("idle_before", "power")
+    _write_attributes(group, {f.name: getattr(segment, f.name) for f in fields(Segment) if f.name not in apart})
+    if segment.idle_before is not None:
+        idle = segment.idle_before
+        _write_attributes(group.create_group("idle_before"), {"start_s": idle.start_s, "end_s": idle.end_s})
+    if segment.power is not None:
+        _write_measured(group, segment.power)
 
 
 def read_segments(file: h5py.File) -> tuple[Segment, ...]:
     """The segments in a file, in order; none where it has none."""
     groups = [file["segments"][str(number)] for number in range(len(file["segments"]))] if "segments" in file else []
-    energies = [_read_energy(group["energy"]) if "energy" in group else None for group in groups]
-    return tuple(Segment(energy=energy, **_attributes(group)) for group, energy in zip(groups, energies, strict=True))
+    return tuple(_read_segment(group) for group in groups)
+
+
+def _read_segment(group: h5py.Group) -> Segment:
+    idle = Phase("idle_before", **_attributes(group["idle_before"])) if "idle_before" in group else None
+    power = SegmentPower(**_read_measured(group)) if "energy" in group else None
+    return Segment(idle_before=idle, power=power, **_attributes(group))
+
+
+def _write_measured(group: h5py.Group, power: RunPower | SegmentPower) -> None:
+    """What was read and the energy that follows from it."""
+    _write_attributes(group.create_group("source"), power.source.to_json())
+    _write_energy(group.create_group("energy"), power.energy)
+    _write_trace(group.create_group("trace"), power.trace)
+
+
+def _read_measured(group: h5py.Group) -> dict[str, Any]:
+    return {
+        "source": SourceDescription.from_json(_attributes(group["source"])),
+        "energy": _read_energy(group["energy"]),
+        "trace": _read_trace(group["trace"]),
+    }
 
 
 def _write_energy(group: h5py.Group, energy: RunEnergy) -> None:
@@ -118,15 +141,25 @@ def _read_energy(group: h5py.Group) -> RunEnergy:
 
 def _write_power(group: h5py.Group, power: RunPower) -> None:
     group.attrs["selected_because"] = power.selected_because
-    _write_attributes(group.create_group("source"), power.source.to_json())
     _write_attributes(group.create_group("block"), {name: getattr(power, name) for name in BLOCK_ATTRIBUTES})
-    _write_energy(group.create_group("energy"), power.energy)
-    trace = group.create_group("trace")
-    _write_attributes(trace, {"kind": power.trace.kind, "refresh_s": power.trace.refresh_s, "step": power.trace.step})
+    _write_measured(group, power)
+
+
+def _write_trace(group: h5py.Group, trace: Trace) -> None:
+    _write_attributes(group, {"kind": trace.kind, "refresh_s": trace.refresh_s, "step": trace.step})
     for name, unit in TRACE_UNITS.items():
-        column = getattr(power.trace, name)
-        trace.create_dataset(name, data=column, fletcher32=len(column) > 0, chunks=len(column) > 0 or None)
-        trace[name].attrs["unit"] = "J" if name == "values" and power.trace.kind == "energy" else unit
+        column = getattr(trace, name)
+        group.create_dataset(name, data=column, fletcher32=len(column) > 0, chunks=len(column) > 0 or None)
+        group[name].attrs["unit"] = "J" if name == "values" and trace.kind == "energy" else unit
+
+
+def _read_trace(group: h5py.Group) -> Trace:
+    return Trace(
+        **{name: group[name][()] for name in TRACE_UNITS},
+        kind=group.attrs["kind"],
+        refresh_s=_attributes(group).get("refresh_s"),
+        step=_attributes(group).get("step"),
+    )
 
 
 def _write_attributes(group: h5py.Group, values: Mapping[str, Any]) -> None:
@@ -164,18 +197,8 @@ def _read_phases(group: h5py.Group) -> tuple[Phase, ...]:
 
 
 def _read_power(group: h5py.Group) -> RunPower:
-    trace = group["trace"]
     return RunPower(
-        source=SourceDescription.from_json(_attributes(group["source"])),
-        selected_because=str(group.attrs["selected_because"]),
-        trace=Trace(
-            **{name: trace[name][()] for name in TRACE_UNITS},
-            kind=trace.attrs["kind"],
-            refresh_s=_attributes(trace).get("refresh_s"),
-            step=_attributes(trace).get("step"),
-        ),
-        energy=_read_energy(group["energy"]),
-        **_attributes(group["block"]),
+        selected_because=str(group.attrs["selected_because"]), **_read_measured(group), **_attributes(group["block"])
     )
 
 

@@ -3,6 +3,7 @@
 runs/AB/EXPERIMENT/RUN.h5     finished runs
 staged/AB/EXPERIMENT/BLOCK/   trained runs whose energy is not known yet, and how the block is measured
 checkpoints/AB/EXPERIMENT/    where the runs in training stand
+compiled/MACHINE/             compiled programs, for the next shard on such a machine
 traces/ATTEMPT.csv            what a recorder wrote while a shard was executed
 """
 
@@ -38,6 +39,11 @@ class Layout:
     def checkpoints(self, experiment_id: str) -> Path:
         """Folder of the checkpoints of an experiment's runs in training."""
         return self.results / "checkpoints" / experiment_id[:2] / experiment_id
+
+    @property
+    def compiled(self) -> Path:
+        """Store of compiled programs."""
+        return self.results / "compiled"
 
     def trace(self, attempt: str) -> Path:
         """File that the recorder of an attempt at a shard writes."""

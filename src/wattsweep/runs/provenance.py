@@ -31,7 +31,7 @@ def provenance(runtime: Runtime) -> dict[str, str]:
         "device": runtime.device,
         "threads": str(runtime.threads),
     }
-    facts |= {name: _version(packages) for name, packages in PACKAGES.items()}
+    facts |= {name: version(*packages) for name, packages in PACKAGES.items()}
     facts |= {name: os.environ.get(variable, "") for name, variable in SLURM_VARIABLES.items()}
     return {name: value for name, value in facts.items() if value}
 
@@ -52,7 +52,8 @@ def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
 
 
-def _version(packages: tuple[str, ...]) -> str:
+def version(*packages: str) -> str:
+    """The version of the first of these packages that is installed; empty where none is."""
     for package in packages:
         try:
             return importlib.metadata.version(package)

@@ -56,21 +56,33 @@ class DataFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentPower:
+    """How a segment's power was measured: the source and samples of its attempt, and the energy of the run's part."""
+
+    source: SourceDescription
+    trace: Trace
+    energy: RunEnergy
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A part of a training that an earlier attempt did, from its beginning or a checkpoint to its last checkpoint.
 
-    The window is on the monotonic clock of that attempt's node; `utc_offset_s` added to it gives Unix time. `energy` is
-    None where power was not measured; `reason` is empty unless it was refused.
+    The windows are on the monotonic clock of that attempt's node; `utc_offset_s` added to them gives Unix time.
+    `machine` is what it was trained on. `power` is None where power was not measured, or the trace is lost; `reason` is
+    empty unless energy was refused.
     """
 
     block_id: str
     host: str
+    machine: str
     first_epoch: int
     last_epoch: int
     start_s: float
     end_s: float
     utc_offset_s: float
-    energy: RunEnergy | None = None
+    idle_before: Phase | None = None
+    power: SegmentPower | None = None
     reason: str = ""
 
     @property
@@ -132,6 +144,11 @@ class RunRecord:
     def training_s(self) -> float:
         """How long it was trained, over all of its segments."""
         return self.training.duration_s + sum(segment.duration_s for segment in self.segments)
+
+    @property
+    def measured_earlier_s(self) -> float:
+        """How long it was trained by earlier attempts that measured power."""
+        return sum(segment.duration_s for segment in self.segments if segment.power is not None)
 
     @property
     def epochs_trained(self) -> int:

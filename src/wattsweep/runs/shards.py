@@ -13,15 +13,15 @@ from typing import Any
 from wattsweep.config import Config, PowerConfig
 from wattsweep.datasets import dataset_path, load
 from wattsweep.errors import OutOfMemoryError
-from wattsweep.hardware import node_name
+from wattsweep.hardware import cpu_features, cpu_model, node_name
 from wattsweep.planning import PlannedExperiment, Shard
 from wattsweep.runs.blocks import BlockTarget, BlockWork, is_done, train_block
 from wattsweep.runs.layout import Layout
-from wattsweep.runs.provenance import provenance
-from wattsweep.runs.record import Phase, PhaseName, RunRecord
+from wattsweep.runs.provenance import provenance, version
+from wattsweep.runs.record import Phase, PhaseName, Provenance, RunRecord
 from wattsweep.runs.staging import Metering, StagedBlock, finish_block, finished_runs, recover, trained_s
 from wattsweep.simulation.measuring import Measurement, measuring
-from wattsweep.training import configure
+from wattsweep.training import compilation_cache, configure
 
 GUARD_REFRESHES = 2
 """Refresh intervals left on both sides of an idle window: work before it does not reach into it, and its end lies
@@ -96,10 +96,12 @@ def _train(
     layout: Layout,
     report: Report,
 ) -> None:
-    facts = provenance(configure(config.training.threads, shard.hardware))
     attempt = f"{shard.shard_id}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
     refused: list[str] = []
-    with _metered(config.power, layout, attempt, report) as measurement:
+    with (
+        _set_up(shard, config, layout, report) as facts,
+        _metered(config.power, layout, attempt, report) as measurement,
+    ):
         idle = _idle(measurement, config.power, "idle_before")
         for number, planned in enumerate(pending, start=1):
             where = f"[{number}/{len(pending)}] {_name(planned)}"
@@ -119,6 +121,21 @@ def _train(
             idle = None if idle is None else replace(idle, name="idle_before")
     if refused:
         raise OutOfMemoryError("\n".join([f"{len(refused)} of {len(pending)} experiments were refused:", *refused]))
+
+
+@contextmanager
+def _set_up(shard: Shard, config: Config, layout: Layout, report: Report) -> Iterator[Provenance]:
+    """TensorFlow as the shard needs it, with the programs that shards before it compiled on such a machine."""
+    threads = config.training.threads
+    machine = [cpu_model(), cpu_features(), version("tensorflow", "tensorflow-cpu"), str(threads)]
+    machine.append(os.environ.get("XLA_FLAGS", ""))
+    with compilation_cache(layout.compiled, "/".join(machine)) as programs:
+        if programs:
+            report(
+                f"{programs} compiled programs of earlier shards are at hand (that TensorFlow prints 'Error parsing "
+                "text-format' where it reads one means nothing)"
+            )
+        yield provenance(configure(threads, shard.hardware))
 
 
 def _create_block(

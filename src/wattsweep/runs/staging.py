@@ -13,21 +13,12 @@ from pathlib import Path
 
 from wattsweep.config import PowerConfig
 from wattsweep.errors import PowerError, RunFileError
-from wattsweep.power import (
-    RunEnergy,
-    SourceDescription,
-    Trace,
-    account_block,
-    add_energies,
-    read_trace_file,
-    refused_energy,
-)
-from wattsweep.runs.checkpoints import refusal
+from wattsweep.power import SourceDescription, Trace, account_block, read_trace_file
 from wattsweep.runs.files import read_run, write_run
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.record import Phase, RunPower, RunRecord
+from wattsweep.runs.segments import trace_around, with_energy
 
-TRACE_MARGIN_REFRESHES = 3
 MEASUREMENT_FILE = "measurement.json"
 
 
@@ -141,16 +132,14 @@ def _with_power(
 ) -> list[RunRecord]:
     windows = [(record.training.start_s, record.training.end_s) for record in records]
     block = (windows[0][0], windows[-1][1])
-    idle = [phase for phase in records[0].phases if phase.name in ("idle_before", "idle_after")]
-    spacing_s = max(trace.refresh_s or 0.0, power.interval_s)
-    first_s = min([block[0], *(phase.start_s for phase in idle)])
-    last_s = max([block[1], *(phase.end_s for phase in idle)])
-    trace = trace.window(first_s, last_s, TRACE_MARGIN_REFRESHES * spacing_s)
+    phases = [phase for phase in records[0].phases if phase.name in ("idle_before", "idle_after")]
+    idle = [(phase.start_s, phase.end_s) for phase in phases]
+    trace = trace_around(trace, [block, *idle], power.interval_s)
     account = account_block(
         trace,
         block=block,
         runs=windows,
-        idle=[(phase.start_s, phase.end_s) for phase in idle],
+        idle=idle,
         min_coverage=power.min_coverage,
         max_gap_s=power.max_gap_s,
         runs_at_once=records[0].runs_at_once,
@@ -172,23 +161,10 @@ def _with_power(
         reason=account.reason,
         energy=account.runs[0],
     )
-    return [_with_energy(record, shared, energy) for record, energy in zip(records, account.runs, strict=True)]
-
-
-def _with_energy(record: RunRecord, shared: RunPower, energy: RunEnergy) -> RunRecord:
-    """The record with its block's power and its own energy, to which that of its earlier segments belongs."""
-    if not record.segments:
-        return replace(record, power=replace(shared, energy=energy))
-    reason = refusal(record.segments)
-    earlier = [
-        segment.energy or refused_energy(segment.duration_s / record.runs_at_once) for segment in record.segments
-    ]
-    power = replace(shared, energy=add_energies([*earlier, energy]))
-    if reason:
-        power = replace(power, status="refused", reason="; ".join(filter(None, [shared.reason, reason])))
-    return replace(record, power=power)
+    return [with_energy(record, shared, energy) for record, energy in zip(records, account.runs, strict=True)]
 
 
 def trained_s(records: Sequence[RunRecord]) -> float:
-    """How long a block trained, for records of it: runs side by side share their time."""
-    return sum(record.training.duration_s / record.runs_at_once for record in records)
+    """How long a block trained, for records of it, earlier segments apart: runs side by side share their window."""
+    windows = {(record.training.start_s, record.training.end_s) for record in records}
+    return sum(end_s - start_s for start_s, end_s in windows)

@@ -1,6 +1,7 @@
 """Training of fully connected networks, with 20 metrics at every epoch.
 
-- `configure(threads)` sets TensorFlow up; call it once, before anything else here touches TensorFlow.
+- `configure(threads, hardware)` sets TensorFlow up; call it once, before anything else here touches TensorFlow, and
+  within `compilation_cache(store, machine)` if compiled programs are to outlive the process.
 - `make_engine(name, plan)` gives the engine "compiled" (many epochs per call of one XLA program) or "keras-fit" (the
   reference, Keras' own loop); `prepare` it, then `train` any number of runs, from a `CheckpointStore` if need be.
 - `check_memory(plan, available_bytes)` refuses a training that would not fit.
@@ -9,6 +10,7 @@ Importing this package does not import TensorFlow.
 """
 
 from wattsweep.errors import TrainingError
+from wattsweep.training.cache import compilation_cache
 from wattsweep.training.memory import check_memory, needed_bytes
 from wattsweep.training.runtime import Runtime, configure
 from wattsweep.training.types import (
@@ -38,6 +40,7 @@ __all__ = [
     "Trained",
     "TrainingPlan",
     "check_memory",
+    "compilation_cache",
     "configure",
     "diverged_at",
     "make_engine",

@@ -28,6 +28,10 @@ from wattsweep.training.types import (
 ROW_OPERATIONS_PER_CALL = 2e10
 """Multiply-accumulates of a call, about one second of one core: signals are seen between calls."""
 ORDER_BYTES_PER_CALL = 2**25
+FIRST_CALL = 16
+"""The first call has this part of the epochs that a call may have, ..."""
+GROWTH = 4
+"""... and each of the next this many times the epochs of the one before."""
 
 History = NDArray[np.float32]
 
@@ -90,13 +94,15 @@ class CompiledEngine:
 class OrdersAhead:
     """The row orders of each call: (epochs, orders as the program takes them, where the draws stand after them).
 
-    Those of a call are drawn on another thread during the call before.
+    Those of a call are drawn on another thread during the call before. The first calls are short, so that little is
+    drawn before anything is trained.
     """
 
     def __init__(self, plan: TrainingPlan, seeds: Sequence[int], per_call: int, start: Checkpoint | None) -> None:
         self.plan = plan
         self.per_call = per_call
         self.remaining = plan.epochs - (start.epochs if start else 0)
+        self.next_call = max(1, per_call // FIRST_CALL)
         states = json.loads(start.row_order) if start else [None for _ in seeds]
         self.orders = [RowOrders(plan.n_train, seed, state) for seed, state in zip(seeds, states, strict=True)]
 
@@ -109,8 +115,9 @@ class OrdersAhead:
 
     def _draw(self) -> tuple[int, NDArray[np.int32], str]:
         plan = self.plan
-        n_epochs = min(self.per_call, self.remaining)
+        n_epochs = min(self.next_call, self.remaining)
         self.remaining -= n_epochs
+        self.next_call = min(self.per_call, GROWTH * self.next_call)
         # Padding points at the first row. Each run has its rows behind those of the run before.
         padded = np.zeros((self.per_call, plan.n_batches * plan.batch_size, plan.runs_at_once), np.int32)
         for run, orders in enumerate(self.orders):
