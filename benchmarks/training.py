@@ -110,9 +110,10 @@ def measured(case: Case, workers: Mapping[str, Worker], rounds: int, skipped: di
             turns[name].append(timed.epoch_s)
             if timed.host_share is not None:
                 host_shares.append(timed.host_share)
+    free = [workers["compiled"].ask("free turn", number + 1).host_share for number in range(rounds)]
     for name in epochs:
         workers[name].ask("close")
-    return {"epochs": epochs, "turns": turns, "host_shares": host_shares}
+    return {"epochs": epochs, "turns": turns, "host_shares": host_shares, "free_host_shares": free}
 
 
 def epochs_for(name: str, case: Case) -> int:
@@ -155,6 +156,7 @@ def described(case: Case, found: Mapping[str, Any], sgemm_gflop_s: float) -> dic
         },
         "predicted_s": {name: case.predicted_s(name, *counts) for name in ("compiled", "keras-fit")},
         "host_share": statistics.median(found["host_shares"]),
+        "free_host_share": statistics.median(found["free_host_shares"]),
         "operations": operations,
         "share_of_sgemm": operations / epoch_s["compiled"] / 1e9 / sgemm_gflop_s,
     }

@@ -1,6 +1,7 @@
 """One process per contender, which works only when it is asked; the others sleep meanwhile."""
 
 import multiprocessing
+import os
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -62,6 +63,9 @@ def work(pipe: Connection, name: str, folder: Path) -> None:
             elif kind == "turn":
                 assert contender is not None
                 answer = contender.turn(*arguments)
+            elif kind == "free turn":
+                assert contender is not None
+                answer = free_turn(contender, *arguments)
             elif kind == "ceilings":
                 answer = ceilings(*arguments)
             else:
@@ -72,6 +76,16 @@ def work(pipe: Connection, name: str, folder: Path) -> None:
             pipe.send(("failed", traceback.format_exc()))
         else:
             pipe.send(("done", answer))
+
+
+def free_turn(contender: Contender, seed: int) -> Any:
+    """A turn in which threads that it starts may use the other cores too, as in a shard that has its node."""
+    held = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    try:
+        return contender.turn(seed)
+    finally:
+        os.sched_setaffinity(0, held)
 
 
 def opened(name: str, folder: Path, case: Case, epochs: int) -> Contender:

@@ -3,6 +3,7 @@
 import os
 import platform
 import socket
+import subprocess
 from pathlib import Path
 
 
@@ -35,9 +36,24 @@ def cpu_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 def memory_bytes(root: Path = Path("/")) -> int:
     """Main memory in bytes that this process may use: the node's, its control groups' limits, or Slurm's, if less."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_group_limits(root)]
-    if slurm_mb := os.environ.get("SLURM_MEM_PER_NODE", ""):
+    slurm_mb = os.environ.get("SLURM_MEM_PER_NODE", "")
+    if slurm_mb.isdigit():
         limits.append(int(slurm_mb) * 2**20)
     return min(limit for limit in limits if limit > 0)
+
+
+def gpu_memory_bytes() -> int | None:
+    """Memory in bytes of the first GPU that this process may use, as nvidia-smi tells; None where it does not."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        told = subprocess.run(
+            [*command, f"--id={chosen}"] if chosen else command, check=True, capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    first_mib = told.stdout.split("\n", maxsplit=1)[0].strip()
+    return int(first_mib) * 2**20 if first_mib.isdigit() else None
 
 
 def _group_limits(root: Path) -> list[int]:

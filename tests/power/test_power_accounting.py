@@ -1,9 +1,13 @@
+import itertools
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from wattsweep.power import Trace, account_block
+from wattsweep.power import RunEnergy, Trace, account_block, add_energies, refused_energy
 
 IDLE_BEFORE, BLOCK, IDLE_AFTER = (0.0, 10.0), (10.0, 70.0), (70.0, 80.0)
 RUNS = [(10.0, 30.0), (30.0, 60.0)]
@@ -100,3 +104,84 @@ def test_an_empty_trace_is_refused_even_when_no_coverage_is_asked_for() -> None:
 def test_a_run_outside_its_block_is_refused() -> None:
     with pytest.raises(ValueError, match="does not lie in its block"):
         account_block(idle_then_busy(), block=BLOCK, runs=[(60.0, 71.0)], idle=[], min_coverage=0.9)
+
+
+@given(
+    cuts=st.lists(st.floats(1.0, 59.0), max_size=6, unique=True),
+    at_once=st.integers(1, 8),
+    busy_w=st.floats(1.0, 1000.0),
+)
+def test_energies_of_runs_side_by_side_add_up_as_those_of_runs_one_by_one(
+    cuts: list[float], at_once: int, busy_w: float
+) -> None:
+    edges = [BLOCK[0], *(BLOCK[0] + cut for cut in sorted(cuts)), BLOCK[1]]
+    windows = list(itertools.pairwise(edges))
+
+    def total(runs_at_once: int) -> RunEnergy:
+        account = account_block(
+            idle_then_busy(busy_w=busy_w),
+            block=BLOCK,
+            runs=[window for window in windows for _ in range(runs_at_once)],
+            idle=[IDLE_BEFORE, IDLE_AFTER],
+            min_coverage=0.9,
+            runs_at_once=runs_at_once,
+        )
+        assert account.status == "ok"
+        assert len({energy.gross.joules for energy in account.runs[:runs_at_once]}) == 1
+        return add_energies(account.runs)
+
+    together, one_by_one = total(at_once), total(1)
+    for name in ("joules", "lower", "upper"):
+        assert getattr(together.gross, name) == pytest.approx(getattr(one_by_one.gross, name))
+    for name in ("net_j", "net_lower_j", "net_upper_j", "duration_s"):
+        assert getattr(together, name) == pytest.approx(getattr(one_by_one, name))
+    assert together.duration_s == pytest.approx(BLOCK[1] - BLOCK[0])
+
+
+def test_runs_side_by_side_are_charged_idle_power_once() -> None:
+    account = account_block(
+        idle_then_busy(busy_w=100.0),
+        block=BLOCK,
+        runs=[BLOCK] * 4,
+        idle=[IDLE_BEFORE, IDLE_AFTER],
+        min_coverage=0.9,
+        runs_at_once=4,
+    )
+    for run in account.runs:
+        assert run.duration_s == 15.0
+        assert run.gross.joules == pytest.approx(100.0 * 15.0)
+        assert run.net_j == pytest.approx(0.0, abs=1e-9)
+
+
+def test_energies_of_segments_add_up_by_hand() -> None:
+    first, second = account_block(
+        idle_then_busy(), block=BLOCK, runs=RUNS, idle=[IDLE_BEFORE, IDLE_AFTER], min_coverage=0.9
+    ).runs
+    holed = idle_then_busy()
+    kept = (holed.times_s < 30.0) | (holed.times_s > 34.0)
+    holed = Trace.from_arrays(holed.times_s[kept], holed.values[kept], kind="power", refresh_s=1.0, step=1.0)
+    (third,) = account_block(holed, block=BLOCK, runs=[BLOCK], idle=[IDLE_BEFORE], min_coverage=0.9).runs
+    whole = add_energies([first, second, third])
+    parts = (first, second, third)
+    assert whole.duration_s == 20.0 + 30.0 + 60.0
+    assert whole.gross.joules == pytest.approx(sum(part.gross.joules for part in parts))
+    assert whole.gross.lower == pytest.approx(sum(part.gross.lower for part in parts))
+    assert whole.gross.upper == pytest.approx(sum(part.gross.upper for part in parts))
+    assert whole.net_j == pytest.approx(sum(part.net_j for part in parts))
+    assert whole.net_lower_j == pytest.approx(sum(part.net_lower_j for part in parts))
+    assert whole.net_upper_j == pytest.approx(sum(part.net_upper_j for part in parts))
+    assert third.gross.coverage < 1.0
+    assert whole.gross.coverage == pytest.approx((1.0 * 50.0 + third.gross.coverage * 60.0) / 110.0)
+    assert whole.gross.n_samples == sum(part.gross.n_samples for part in parts)
+    assert whole.gross.method == "sum of segments"
+
+
+def test_a_refused_segment_refuses_the_sum() -> None:
+    first = account_block(
+        idle_then_busy(), block=BLOCK, runs=RUNS, idle=[IDLE_BEFORE, IDLE_AFTER], min_coverage=0.9
+    ).runs[0]
+    whole = add_energies([first, refused_energy(5.0)])
+    assert whole.duration_s == 25.0
+    assert whole.gross.coverage == pytest.approx(20.0 / 25.0)
+    energies = (whole.gross.joules, whole.gross.lower, whole.gross.upper, *astuple(whole)[1:4])
+    assert all(math.isnan(number) for number in energies)

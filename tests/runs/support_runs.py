@@ -1,5 +1,8 @@
-"""Small shards on bundled data under a simulated meter, and their records."""
+"""Small shards on bundled data under a simulated meter, their records, and a full disk."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +42,14 @@ def records(config: Config) -> dict[tuple[str, int], RunRecord]:
     layout = Layout(config.paths.results)
     ids = [planned.experiment.experiment_id for planned in shard_of(config).experiments]
     return {(one, number): record for one in ids for number, record in finished_runs(layout, one).items()}
+
+
+@contextmanager
+def files_no_larger_than(n_bytes: int) -> Iterator[None]:
+    """A full disk, as the kernel tells of it: a write beyond this size fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

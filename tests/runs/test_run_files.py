@@ -8,13 +8,16 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.runs.support_runs import files_no_larger_than
 from tests.support_records import make_record
 from wattsweep.errors import RunFileError
-from wattsweep.runs import RunRecord, describe_run, read_run, run_facts, write_run
+from wattsweep.power import Trace
+from wattsweep.runs import Phase, RunRecord, describe_run, read_run, run_facts, write_run
+from wattsweep.runs.record import Segment, SegmentPower
 
 
 def assert_same(one: RunRecord, other: RunRecord) -> None:
-    for name in ("run", "settings", "network", "data", "phases", "utc_offset_s"):
+    for name in ("run", "settings", "network", "data", "phases", "utc_offset_s", "runs_at_once"):
         assert getattr(one, name) == getattr(other, name), name
     assert dict(one.provenance) == dict(other.provenance)
     assert one.history.keys() == other.history.keys()
@@ -25,9 +28,13 @@ def assert_same(one: RunRecord, other: RunRecord) -> None:
         for name in ("source", "selected_because", "block_id", "block_runs", "idle_w", "status", "reason"):
             assert getattr(one.power, name) == getattr(other.power, name), name
         assert repr(one.power.energy) == repr(other.power.energy)
-        for name in ("sequence", "before_s", "after_s", "wall_s", "values", "status"):
-            np.testing.assert_array_equal(getattr(one.power.trace, name), getattr(other.power.trace, name))
-        assert one.power.trace.kind == other.power.trace.kind
+        assert_same_trace(one.power.trace, other.power.trace)
+
+
+def assert_same_trace(one: Trace, other: Trace) -> None:
+    for name in ("sequence", "before_s", "after_s", "wall_s", "values", "status"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert (one.kind, one.refresh_s, one.step) == (other.kind, other.refresh_s, other.step)
 
 
 @pytest.mark.parametrize("origin", ["measured", "simulated", None])
@@ -53,6 +60,32 @@ def test_a_trace_without_samples_survives_its_file(tmp_path: Path) -> None:
     record = replace(record, power=replace(record.power, trace=record.power.trace.window(-2.0, -1.0, 0.0)))
     write_run(tmp_path / "run.h5", record)
     assert_same(read_run(tmp_path / "run.h5"), record)
+
+
+def test_segments_survive_their_file(tmp_path: Path) -> None:
+    record = make_record()
+    assert record.power is not None
+    idle = Phase("idle_before", 1.0, 2.0)
+    power = SegmentPower(record.power.source, record.power.trace, record.power.energy)
+    lost = Segment("attempt-1", "node-a", "cpu, Example, 1", 1, 7, 10.0, 20.0, 1e9, reason="energy refused: no trace")
+    segments = (lost, replace(lost, block_id="attempt-2", first_epoch=8, idle_before=idle, power=power, reason=""))
+    record = replace(record, segments=segments, runs_at_once=2)
+    write_run(tmp_path / "run.h5", record)
+    read = read_run(tmp_path / "run.h5")
+    assert_same(read, record)
+    assert read.segments[0] == lost
+    measured = read.segments[1]
+    assert measured.power is not None
+    assert replace(measured, power=None) == replace(segments[1], power=None)
+    assert (measured.power.source, measured.power.energy) == (power.source, power.energy)
+    assert_same_trace(measured.power.trace, power.trace)
+
+
+def test_files_from_before_there_were_runs_side_by_side_are_read(tmp_path: Path) -> None:
+    write_run(tmp_path / "run.h5", make_record())
+    damage(lambda file: file.attrs.__delitem__("runs_at_once"), tmp_path / "run.h5")
+    read = read_run(tmp_path / "run.h5")
+    assert (read.runs_at_once, read.segments) == (1, ())
 
 
 def test_a_shorter_history_is_valid_only_where_it_ends_in_divergence(tmp_path: Path) -> None:
@@ -113,6 +146,12 @@ def test_nothing_stays_of_a_write_that_failed(tmp_path: Path) -> None:
     record = make_record()
     with pytest.raises(RunFileError, match="parameter count"):
         write_run(tmp_path / "run.h5", replace(record, network=replace(record.network, n_parameters=1)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_the_disk_refuses_that_is_an_error_and_nothing_stays(tmp_path: Path) -> None:
+    with files_no_larger_than(2**13), pytest.raises(OSError, match="File too large"):
+        write_run(tmp_path / "run.h5", make_record())
     assert list(tmp_path.iterdir()) == []
 
 

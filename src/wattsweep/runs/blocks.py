@@ -8,13 +8,21 @@ from dataclasses import dataclass, replace
 from wattsweep.config import Config, PowerConfig, TrainingConfig
 from wattsweep.datasets import Dataset, split, split_counts
 from wattsweep.grid import Run
-from wattsweep.hardware import memory_bytes
+from wattsweep.hardware import gpu_memory_bytes, memory_bytes
 from wattsweep.planning import PlannedExperiment
 from wattsweep.runs.checkpoints import Attempt, RunCheckpoints, identify
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.record import DataFacts, Network, Phase, Provenance, RunRecord
 from wattsweep.runs.staging import StagedBlock, trained_s
-from wattsweep.training import Architecture, Engine, Objective, TrainingPlan, check_memory, make_engine
+from wattsweep.training import (
+    Architecture,
+    Engine,
+    Objective,
+    TrainingPlan,
+    check_gpu_memory,
+    check_memory,
+    make_engine,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +53,16 @@ def is_done(planned: PlannedExperiment, finished: Mapping[int, RunRecord], targe
         return False
     if target.min_training_s == 0:
         return True
-    powers = [record.power for record in finished.values() if record.power is not None]
-    return any(target.reached(power.block_runs, power.block_training_s) for power in powers)
+    return any(
+        target.reached(record.power.block_runs, record.power.block_training_s + record.measured_earlier_s)
+        for record in finished.values()
+        if record.power is not None
+    )
+
+
+def measured_s(records: Sequence[RunRecord]) -> float:
+    """Training time that the energies of a block's runs rest on, that of a run's earlier segments included."""
+    return trained_s(records) + max((record.measured_earlier_s for record in records), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,22 @@ class BlockWork:
         """Who trains it, for its checkpoints."""
         metering = self.staged.metering()
         trace_path = metering.trace_path if metering else None
-        return Attempt(self.staged.block_id, self.provenance.get("host", ""), trace_path, self.idle_before)
+        return Attempt(
+            self.staged.block_id,
+            self.provenance,
+            trace_path,
+            self.idle_before,
+            self.config.power,
+            self.config.training.checkpoint_every_s,
+            self.report,
+        )
+
+    def check_memory(self, plan: TrainingPlan) -> None:
+        """Raise OutOfMemoryError where the plan cannot fit into what this process, or its GPU if known, has."""
+        if not self.provenance.get("device", "").startswith("gpu"):
+            check_memory(plan, memory_bytes())
+        elif (gpu_bytes := gpu_memory_bytes()) is not None:
+            check_gpu_memory(plan, gpu_bytes)
 
 
 def train_block(
@@ -78,15 +109,15 @@ def train_block(
 ) -> int:
     """Train the missing repetitions and as many further ones as the target wants, each kept in the block; how many.
 
-    Vectorised repetitions are trained side by side, further ones as many at once as were missing. Raises
-    OutOfMemoryError where that cannot fit.
+    Vectorised repetitions are trained side by side, further ones as many at once as were missing, so that one compiled
+    program serves. Raises OutOfMemoryError where that cannot fit.
     """
     started_s = time.monotonic()
     missing = missing_repetitions(planned, finished)
     vectorised = planned.experiment.settings.vectorised
     at_once = len(missing) or planned.experiment.repetitions if vectorised else 1
     plan = training_plan(planned, dataset, work.config.training, at_once)
-    check_memory(plan, memory_bytes())
+    work.check_memory(plan)
     engine = make_engine(planned.experiment.settings.engine, plan)
     engine.prepare()
     setup = Phase("setup", started_s, time.monotonic())
@@ -94,17 +125,15 @@ def train_block(
 
     trained: list[RunRecord] = []
     for repetitions in _groups(_repetitions(planned, finished), at_once):
-        if len(trained) >= len(missing) and work.target.reached(len(trained), trained_s(trained)):
+        if len(trained) >= len(missing) and work.target.reached(len(trained), measured_s(trained)):
             break
         runs = [planned.experiment.run(repetition) for repetition in repetitions]
-        name = f"{runs[0].run_id}.h5" if at_once == 1 else f"{runs[0].run_id}-{at_once}.h5"
+        name = f"{runs[0].run_id}.checkpoint" if at_once == 1 else f"{runs[0].run_id}-{at_once}.checkpoint"
         checkpoints = RunCheckpoints(
             work.layout.checkpoints(planned.experiment.experiment_id) / name,
-            identify(runs, plan, dataset.sha256),
-            work.config.training.checkpoint_every_s,
+            runs,
+            identify(runs, plan, dataset.sha256, work.provenance),
             work.attempt,
-            work.config.power,
-            work.report,
         )
         records = train_runs(planned, runs, dataset, engine, checkpoints)
         for record in records:
@@ -167,6 +196,7 @@ def train_runs(
     splits = [
         split(dataset, test_split=settings.test_split, label_noise=settings.label_noise, seed=run.seed) for run in runs
     ]
+    checkpoints.begin()
     trained = engine.train(splits, [run.seed for run in runs], checkpoints)
     return [
         RunRecord(

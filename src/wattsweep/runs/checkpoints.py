@@ -1,88 +1,104 @@
 """Checkpoints on disk: where the runs in training stand, so that an attempt that is killed loses minutes, not days.
 
-A checkpoint is written to a temporary name, flushed and renamed. It holds what the engine needs to go on, and the
-segments trained so far with their energy still to be read from the trace that their attempt left. One that is damaged
-or of another training is set aside and reported, and its runs start from their beginning.
+A checkpoint is a header line with the SHA-256 of all that follows: an HDF5 image with what it is of, history and the
+segments trained so far, then the arrays of the engine's state in NumPy's format. It is written to a temporary name,
+flushed and renamed. One that is damaged, or of another training, is set aside and reported, and its runs start from
+their beginning.
 """
 
 import hashlib
-import math
+import io
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from wattsweep.config import PowerConfig
-from wattsweep.errors import PowerError, RunFileError
+from wattsweep.errors import RunFileError
 from wattsweep.grid import Run
-from wattsweep.power import account_block, read_trace_file
 from wattsweep.runs.files import read_segments, to_disk, write_segment
-from wattsweep.runs.record import Phase, Segment
+from wattsweep.runs.record import Phase, Provenance, Segment
+from wattsweep.runs.segments import machine, measured
 from wattsweep.training import Checkpoint, TrainingPlan
 
-FORMAT = "wattsweep-checkpoint"
-VERSION = 1
+MAGIC = b"wattsweep-checkpoint 1 sha256 "
+HEADER_BYTES = 512
+SOFTWARE = ("wattsweep_version", "tensorflow_version", "keras_version", "numpy_version")
+
+BinaryFile = io.BufferedReader | io.BufferedRandom
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Attempt:
-    """Who trains: what a checkpoint notes so that the energy of its segment can be read later."""
+    """Who trains, and how it is measured: what a checkpoint notes so that its segment's energy can be read later."""
 
     block_id: str
-    host: str
+    provenance: Provenance
     trace_path: Path | None
     idle_before: Phase | None
+    power: PowerConfig
+    every_s: float
+    report: Callable[[str], None]
+
+
+def identify(runs: Sequence[Run], plan: TrainingPlan, data_sha256: str, provenance: Provenance) -> dict[str, str]:
+    """What a checkpoint is of; a training goes on only from one of which all of these are the same."""
+    return {
+        "runs": hashlib.sha256(" ".join(run.run_id for run in runs).encode()).hexdigest(),
+        "plan": repr(plan),
+        "data": data_sha256,
+        "software": " ".join(provenance.get(name, "") for name in SOFTWARE),
+    }
 
 
 class RunCheckpoints:
-    """The checkpoint file of runs that are trained side by side; one run mostly."""
+    """The checkpoint file of runs that are trained side by side; one run mostly.
 
-    def __init__(
-        self,
-        path: Path,
-        identity: str,
-        every_s: float,
-        attempt: Attempt,
-        power: PowerConfig,
-        report: Callable[[str], None],
-    ) -> None:
+    `segments` are what earlier attempts trained of them, with their energy.
+    """
+
+    def __init__(self, path: Path, runs: Sequence[Run], identity: Mapping[str, str], attempt: Attempt) -> None:
         self.path = path
         self.identity = identity
-        self.every_s = every_s
         self.attempt = attempt
+        self.every_s = attempt.every_s
         self.segments: tuple[Segment, ...] = ()
+        self._name = f"run {runs[0].run_id}" + (f" and {len(runs) - 1} beside it" if len(runs) > 1 else "")
+        self._runs_at_once = len(runs)
+        self._epochs = 0
         self._started_s = time.monotonic()
-        self._kept = self._read(power, report)
+        self._kept = self._read()
+
+    def begin(self) -> None:
+        """The training begins now, and with it the window of its segment."""
+        self._started_s = time.monotonic()
 
     def load(self) -> Checkpoint | None:
-        """The last checkpoint; its training's window begins now."""
-        self._started_s = time.monotonic()
-        return self._kept
+        """The checkpoint that an earlier attempt left; the first time only, since it may be large."""
+        kept, self._kept = self._kept, None
+        return kept
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint in place of the last."""
-        attempt, end_s = self.attempt, time.monotonic()
-        first_epoch = self._kept.epochs + 1 if self._kept else 1
-        segment = Segment(
-            attempt.block_id,
-            attempt.host,
-            first_epoch,
-            checkpoint.epochs,
-            self._started_s,
-            end_s,
-            time.time() - end_s,
-        )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Write a checkpoint in place of the last; where the disk refuses, that is reported and the last one stays."""
+        segment = self._segment(checkpoint.epochs)
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         try:
-            with h5py.File(temporary, "w") as file:
-                self._write(file, checkpoint, segment)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("w+b") as file:
+                file.write(bytes(HEADER_BYTES))
+                np.save(file, np.frombuffer(self._image(checkpoint, segment), np.uint8))
+                for array in checkpoint.state:
+                    np.save(file, array)
+                _seal(file)
             to_disk(temporary)
             temporary.rename(self.path)
             to_disk(self.path.parent)
+        except OSError as error:
+            self.attempt.report(f"{self._name}: no checkpoint at epoch {checkpoint.epochs:,}: {error}")
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -90,87 +106,89 @@ class RunCheckpoints:
         """Remove the file: its runs are kept elsewhere now."""
         self.path.unlink(missing_ok=True)
 
-    def _write(self, file: h5py.File, checkpoint: Checkpoint, segment: Segment) -> None:
-        file.attrs.update({"format": FORMAT, "version": VERSION, "identity": self.identity})
-        file.attrs.update({"epochs": checkpoint.epochs, "row_order": checkpoint.row_order})
-        file.create_dataset("history", data=checkpoint.history, chunks=True, fletcher32=True)
-        for number, array in enumerate(checkpoint.state):
-            whole = {} if array.ndim == 0 else {"chunks": True, "fletcher32": True}
-            file.create_dataset(f"state/{number}", data=array, **whole)
-        for number, one in enumerate((*self.segments, segment)):
-            write_segment(file.create_group(f"segments/{number}"), one)
-        if self.attempt.trace_path is not None:
-            file.attrs["trace_path"] = str(self.attempt.trace_path)
-        if self.attempt.idle_before is not None:
-            file.attrs["idle_before"] = [self.attempt.idle_before.start_s, self.attempt.idle_before.end_s]
+    def _segment(self, last_epoch: int) -> Segment:
+        """What this attempt has trained until now."""
+        end_s = time.monotonic()
+        return Segment(
+            block_id=self.attempt.block_id,
+            host=self.attempt.provenance.get("host", ""),
+            machine=machine(self.attempt.provenance),
+            first_epoch=self._epochs + 1,
+            last_epoch=last_epoch,
+            start_s=self._started_s,
+            end_s=end_s,
+            utc_offset_s=time.time() - end_s,
+            idle_before=self.attempt.idle_before,
+        )
 
-    def _read(self, power: PowerConfig, report: Callable[[str], None]) -> Checkpoint | None:
+    def _image(self, checkpoint: Checkpoint, segment: Segment) -> bytes:
+        """All but the state, as HDF5."""
+        image = io.BytesIO()
+        with h5py.File(image, "w") as file:
+            file.create_group("identity").attrs.update(self.identity)
+            file.attrs.update({"epochs": checkpoint.epochs, "n_arrays": len(checkpoint.state)})
+            file["row_order"] = checkpoint.row_order
+            file["history"] = checkpoint.history
+            for number, one in enumerate((*self.segments, segment)):
+                write_segment(file.create_group(f"segments/{number}"), one)
+            if self.attempt.trace_path is not None:
+                file.attrs["trace_path"] = str(self.attempt.trace_path)
+        return image.getvalue()
+
+    def _read(self) -> Checkpoint | None:
         if not self.path.exists():
             return None
         try:
-            with h5py.File(self.path, "r") as file:
-                return self._read_open(file, power, report)
+            with self.path.open("rb") as file:
+                _check_seal(file)
+                with h5py.File(io.BytesIO(np.load(file).tobytes()), "r") as image:
+                    return self._read_open(image, file)
         except (OSError, KeyError, TypeError, ValueError, RunFileError) as error:
-            aside = self.path.with_name(f"{self.path.name}.{time.time_ns()}.damaged")
+            aside = self.path.with_name(f"{self.path.name}.{time.time_ns()}.aside")
             self.path.rename(aside)
             self.segments = ()
-            report(f"checkpoint set aside as {aside} ({error}); its training starts from the beginning")
+            self.attempt.report(
+                f"{self._name}: starts from the beginning, its checkpoint is set aside as {aside} ({error})"
+            )
             return None
 
-    def _read_open(self, file: h5py.File, power: PowerConfig, report: Callable[[str], None]) -> Checkpoint:
-        found = [file.attrs.get(name) for name in ("format", "version", "identity")]
-        if found != [FORMAT, VERSION, self.identity]:
-            raise RunFileError(f"it is of {found}, this training is {[FORMAT, VERSION, self.identity]}")
+    def _read_open(self, image: h5py.File, file: BinaryFile) -> Checkpoint:
+        found = {name: str(value) for name, value in image["identity"].attrs.items()}
+        if others := [name for name, value in self.identity.items() if found.get(name) != value]:
+            raise RunFileError(f"it is of other {' and '.join(others)}")
         checkpoint = Checkpoint(
-            int(file.attrs["epochs"]),
-            tuple(file["state"][str(number)][()] for number in range(len(file["state"]))),
-            str(file.attrs["row_order"]),
-            file["history"][()],
+            epochs=int(image.attrs["epochs"]),
+            state=tuple(np.load(file) for _ in range(int(image.attrs["n_arrays"]))),
+            row_order=image["row_order"].asstr()[()],
+            history=image["history"][()],
         )
-        *earlier, last = read_segments(file)
-        if last.last_epoch != checkpoint.epochs or checkpoint.history.shape[1] != checkpoint.epochs:
-            raise RunFileError(f"its {checkpoint.epochs} epochs do not agree with its history or its segments")
-        trace_path, idle = file.attrs.get("trace_path"), file.attrs.get("idle_before")
+        *earlier, last = read_segments(image)
+        trace_path = image.attrs.get("trace_path")
         if trace_path is not None:
-            windows = [(float(idle[0]), float(idle[1]))] if idle is not None else []
-            last = _measured(last, Path(trace_path), windows, checkpoint.history.shape[0], power)
+            last = measured(last, Path(trace_path), self._runs_at_once, self.attempt.power)
         self.segments = (*earlier, last)
-        report(f"going on from the checkpoint at epoch {checkpoint.epochs:,} ({last.block_id})")
+        self._epochs = checkpoint.epochs
+        self.attempt.report(f"{self._name}: goes on after epoch {checkpoint.epochs:,}, trained by {last.block_id}")
         return checkpoint
 
 
-def _measured(
-    segment: Segment, trace_path: Path, idle: Sequence[tuple[float, float]], runs_at_once: int, power: PowerConfig
-) -> Segment:
-    """The segment with the energy of each of its runs, from the trace that its attempt left."""
-    window = (segment.start_s, segment.end_s)
-    try:
-        _, trace = read_trace_file(trace_path)
-        account = account_block(
-            trace,
-            block=window,
-            runs=[window],
-            idle=idle,
-            min_coverage=power.min_coverage,
-            max_gap_s=power.max_gap_s,
-            runs_at_once=runs_at_once,
-        )
-    except PowerError as error:
-        return replace(segment, reason=f"energy refused: its trace cannot be read: {error}")
-    return replace(segment, energy=account.runs[0], reason=account.reason)
+def _digest(file: BinaryFile) -> bytes:
+    file.seek(HEADER_BYTES)
+    return MAGIC + hashlib.file_digest(file, "sha256").hexdigest().encode() + b"\n"
 
 
-def identify(runs: Sequence[Run], plan: TrainingPlan, data_sha256: str) -> str:
-    """What a checkpoint is for: these runs of this plan on these data."""
-    text = "/".join([*(run.run_id for run in runs), repr(plan), data_sha256])
-    return hashlib.sha256(text.encode()).hexdigest()
+def _seal(file: BinaryFile) -> None:
+    """Write the digest of a file's content into its header."""
+    digest = _digest(file)
+    file.seek(0)
+    file.write(digest)
 
 
-def refusal(segments: Sequence[Segment]) -> str:
-    """Why the energy of a run with these segments is refused; empty where it is not."""
-    return "; ".join(
-        f"segment of epochs {segment.first_epoch} to {segment.last_epoch} ({segment.block_id}): "
-        f"{segment.reason or 'power was not measured'}"
-        for segment in segments
-        if segment.reason or segment.energy is None or math.isnan(segment.energy.gross.joules)
-    )
+def _check_seal(file: BinaryFile) -> None:
+    """Raise RunFileError unless the content is what the header says; the file then stands at the content."""
+    header = file.read(HEADER_BYTES)
+    if not header.startswith(MAGIC):
+        raise RunFileError("it is no checkpoint, or one of another version")
+    if not header.startswith(_digest(file)):
+        raise RunFileError("it is damaged: its digest is not that of its content")
+    file.seek(HEADER_BYTES)

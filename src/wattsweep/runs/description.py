@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from wattsweep.runs.record import RunPower, RunRecord
+from wattsweep.runs.record import RunPower, RunRecord, Segment, SegmentPower
 
 
 def run_facts(record: RunRecord) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def run_facts(record: RunRecord) -> dict[str, Any]:
         "provenance": dict(record.provenance),
         "started_at": _utc(record.started_at_s),
         "runs_at_once": record.runs_at_once,
-        "segments": [asdict(segment) for segment in record.segments],
+        "segments": [_segment_facts(segment) for segment in record.segments],
         "phases": {phase.name: phase.duration_s for phase in record.phases},
         "epochs_trained": record.epochs_trained,
         "diverged_at_epoch": record.diverged_at_epoch,
@@ -60,10 +60,10 @@ def _segment_lines(record: RunRecord) -> list[str]:
         return []
     lines = [f"segments    {len(record.segments) + 1}: its energy is the sum of theirs"]
     for one in record.segments:
-        energy = "not measured" if one.energy is None else f"gross {one.energy.gross.joules:.4g} J"
+        energy = one.reason or ("power not measured" if one.power is None else _joules(one.power))
         lines.append(
-            f"            epochs {one.first_epoch} to {one.last_epoch} on {one.host} in {one.duration_s:.3f} s, "
-            f"{energy} ({one.block_id}{'; ' + one.reason if one.reason else ''})"
+            f"            epochs {one.first_epoch} to {one.last_epoch} on {one.host} in {one.duration_s:.3f} s "
+            f"({one.block_id}): {energy}"
         )
     return lines
 
@@ -71,10 +71,9 @@ def _segment_lines(record: RunRecord) -> list[str]:
 def _power_lines(power: RunPower | None) -> list[str]:
     if power is None:
         return ["power       not measured"]
-    mark = "" if power.source.origin == "measured" else f" ({power.source.origin}, not a measurement)"
     gross = power.energy.gross
     lines = [
-        f"power       {power.source.detail}{mark}",
+        f"power       {power.source.detail}{_mark(power)}",
         f"            {power.selected_because}",
         f"block       {power.block_runs} runs, {power.block_training_s:.3f} s of training; mean {power.mean_w:.1f} W, "
         f"idle {power.idle_w:.1f} W",
@@ -82,12 +81,28 @@ def _power_lines(power: RunPower | None) -> list[str]:
     ]
     if power.status == "refused":
         return [*lines, f"energy      {power.reason}"]
-    energy = power.energy
-    return [
-        *lines,
-        f"energy      gross {gross.joules:.4g} J [{gross.lower:.4g}, {gross.upper:.4g}], net {energy.net_j:.4g} J "
-        f"[{energy.net_lower_j:.4g}, {energy.net_upper_j:.4g}]{mark}",
-    ]
+    return [*lines, f"energy      {_joules(power)}"]
+
+
+def _joules(power: RunPower | SegmentPower) -> str:
+    energy, gross = power.energy, power.energy.gross
+    return (
+        f"gross {gross.joules:.4g} J [{gross.lower:.4g}, {gross.upper:.4g}], net {energy.net_j:.4g} J "
+        f"[{energy.net_lower_j:.4g}, {energy.net_upper_j:.4g}]{_mark(power)}"
+    )
+
+
+def _mark(power: RunPower | SegmentPower) -> str:
+    return "" if power.source.origin == "measured" else f" ({power.source.origin}, not a measurement)"
+
+
+def _segment_facts(segment: Segment) -> dict[str, Any]:
+    names = [name for name in segment.__dataclass_fields__ if name not in ("idle_before", "power")]
+    facts: dict[str, Any] = {name: getattr(segment, name) for name in names} | {"power": None}
+    if segment.power is not None:
+        power = segment.power
+        facts["power"] = {"source": asdict(power.source), "samples": len(power.trace), "energy": asdict(power.energy)}
+    return facts
 
 
 def _power_facts(power: RunPower) -> dict[str, Any]:

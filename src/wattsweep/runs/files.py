@@ -4,6 +4,7 @@
 own name is complete. `read_run` gives the record back, or says why the file is none.
 """
 
+import io
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -36,8 +37,11 @@ def write_run(path: Path, record: RunRecord) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with h5py.File(temporary, "w") as file:
+        # HDF5 may end the process where a disk is full; made in memory, the write is Python's and raises OSError.
+        image = io.BytesIO()
+        with h5py.File(image, "w") as file:
             _write(file, record)
+        temporary.write_bytes(image.getbuffer())
         to_disk(temporary)
         read_run(temporary)
         temporary.rename(path)

@@ -61,19 +61,17 @@ def with_energy(record: RunRecord, block: RunPower, energy: RunEnergy) -> RunRec
         segment.power.energy if segment.power else refused_energy(segment.duration_s / record.runs_at_once)
         for segment in record.segments
     ]
-    whole = add_energies([*parts, energy])
     mixed = [_mixed(segment, record, block) for segment in record.segments]
-    if any(mixed):
-        whole = refused_energy(whole.duration_s)
-    reasons = [block.reason]
-    for segment, other in zip(record.segments, mixed, strict=True):
-        if reason := segment.reason or other:
-            where = f"segment of epochs {segment.first_epoch} to {segment.last_epoch} ({segment.block_id})"
-            reasons.append(f"{where}: {reason}")
-    reason = "; ".join(filter(None, reasons))
-    return replace(
-        record, power=replace(block, energy=whole, reason=reason, status="refused" if reason else block.status)
-    )
+    whole = add_energies([*parts, energy])
+    refusals = [
+        f"segment of epochs {segment.first_epoch} to {segment.last_epoch} ({segment.block_id}): {reason}"
+        for segment, other in zip(record.segments, mixed, strict=True)
+        if (reason := segment.reason or other)
+    ]
+    power = replace(block, energy=refused_energy(whole.duration_s) if any(mixed) else whole)
+    if refusals:
+        power = replace(power, status="refused", reason="; ".join(filter(None, [block.reason, *refusals])))
+    return replace(record, power=power)
 
 
 def _mixed(segment: Segment, record: RunRecord, block: RunPower) -> str:

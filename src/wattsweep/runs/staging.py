@@ -6,6 +6,7 @@ from the trace that its recorder left, so nothing that was trained is trained ag
 """
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -167,4 +168,4 @@ def _with_power(
 def trained_s(records: Sequence[RunRecord]) -> float:
     """How long a block trained, for records of it, earlier segments apart: runs side by side share their window."""
     windows = {(record.training.start_s, record.training.end_s) for record in records}
-    return sum(end_s - start_s for start_s, end_s in windows)
+    return math.fsum(end_s - start_s for start_s, end_s in windows)

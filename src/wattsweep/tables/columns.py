@@ -134,7 +134,10 @@ RUNS = Table(
         Column("energy_status", TEXT, "", "ok, refused, or none where no power was read."),
         Column("energy_reason", TEXT, "", "Why energy is refused or missing."),
         Column(
-            "energy_gross_j", FLOAT, "J", "All that the node used: mean power of the block x training_s / runs_at_once."
+            "energy_gross_j",
+            FLOAT,
+            "J",
+            "All that the node used: mean power of the block x training_s / runs_at_once, segment by segment.",
         ),
         Column("energy_gross_lower_j", FLOAT, "J", "Lower end of its interval."),
         Column("energy_gross_upper_j", FLOAT, "J", "Upper end of its interval."),

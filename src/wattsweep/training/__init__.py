@@ -11,7 +11,7 @@ Importing this package does not import TensorFlow.
 
 from wattsweep.errors import TrainingError
 from wattsweep.training.cache import compilation_cache
-from wattsweep.training.memory import check_memory, needed_bytes
+from wattsweep.training.memory import check_gpu_memory, check_memory, needed_bytes
 from wattsweep.training.runtime import Runtime, configure
 from wattsweep.training.types import (
     HISTORY_NAMES,
@@ -39,6 +39,7 @@ __all__ = [
     "Runtime",
     "Trained",
     "TrainingPlan",
+    "check_gpu_memory",
     "check_memory",
     "compilation_cache",
     "configure",

@@ -7,21 +7,23 @@ PROCESS_BYTES = 800 * 2**20
 """What a process with TensorFlow holds before it trains."""
 ORDER_BYTES = 2 * 2**25
 """Row orders of the call that runs and of the next."""
+STATE_COPIES = 3
 SLOTS = {"adam": 2, "rmsprop": 1, "sgd": 0}
 
 
 def needed_bytes(plan: TrainingPlan) -> int:
     """Main memory of a training in bytes, TensorFlow's process included.
 
-    Counted at 4 bytes each: weights, gradients and the optimizer's slots, all but the gradients twice (the state that
-    goes into a call is there until the one that comes out is); the rows four times (as loaded, split, side by side and
-    as tensors); thrice the outputs on all training rows, of which the metrics of an epoch are computed; and what is
-    more, twice the outputs of every hidden layer for a minibatch, or twice the widest layer for the whole test set.
+    Counted at 4 bytes each: weights and the optimizer's slots thrice (the state that goes into a call is there until
+    the one that comes out is, and a checkpoint is a copy) and gradients; the rows four times (as loaded, split, side by
+    side and as tensors); thrice the outputs on all training rows, of which the metrics of an epoch are computed; and
+    what is more, twice the outputs of every hidden layer for a minibatch, or twice the widest layer for the whole test
+    set. Peaks measured with both engines, from 10^3 to 7 x 10^7 parameters, lie within 25 % of it.
     """
     architecture, objective = plan.architecture, plan.objective
     parameters = sum((n_in + 1) * n_out for n_in, n_out in architecture.layer_shapes)
     slots = SLOTS[objective.optimizer] + (objective.optimizer != "adam" and objective.momentum > 0)
-    state = parameters * (2 * (1 + slots) + 1)
+    state = parameters * (STATE_COPIES * (1 + slots) + 1)
     columns = architecture.n_inputs + architecture.widths[-1]
     data = 4 * (plan.n_train + plan.n_test) * columns
     batch = plan.batch_size * (architecture.n_inputs + 2 * sum(architecture.widths))
@@ -31,14 +33,26 @@ def needed_bytes(plan: TrainingPlan) -> int:
 
 
 def check_memory(plan: TrainingPlan, available_bytes: int) -> None:
-    """Raise OutOfMemoryError where the plan needs more main memory than there is."""
+    """Raise OutOfMemoryError where a plan that is trained on the CPU needs more main memory than there is."""
     needed = needed_bytes(plan)
     if needed > available_bytes:
-        at_once = f", {plan.runs_at_once} runs at once" if plan.runs_at_once > 1 else ""
-        parameters = sum((n_in + 1) * n_out for n_in, n_out in plan.architecture.layer_shapes)
-        raise OutOfMemoryError(
-            f"training {parameters:,} parameters at batch_size {plan.batch_size}{at_once} needs about "
-            f"{needed / 1e9:.2f} GB and this process may use {available_bytes / 1e9:.2f} GB: ask for more "
-            "(scheduling.memory_mb, a node with more), or for a smaller size or batch"
-            + (", or set training.repetitions: sequential" if at_once else "")
-        )
+        more = "ask for more (scheduling.memory_mb, a node with more)"
+        raise OutOfMemoryError(_refusal(plan, needed, f"this process may use {available_bytes / 1e9:.2f} GB", more))
+
+
+def check_gpu_memory(plan: TrainingPlan, gpu_bytes: int) -> None:
+    """Raise OutOfMemoryError where a plan needs more than a GPU has: all but TensorFlow's process is counted as its."""
+    needed = needed_bytes(plan) - PROCESS_BYTES
+    if needed > gpu_bytes:
+        more = "ask for a GPU with more, or hardware: cpu"
+        raise OutOfMemoryError(_refusal(plan, needed, f"the GPU has {gpu_bytes / 1e9:.2f} GB", more))
+
+
+def _refusal(plan: TrainingPlan, needed: int, available: str, more: str) -> str:
+    parameters = sum((n_in + 1) * n_out for n_in, n_out in plan.architecture.layer_shapes)
+    at_once = f", {plan.runs_at_once} runs at once" if plan.runs_at_once > 1 else ""
+    return (
+        f"training {parameters:,} parameters at batch_size {plan.batch_size}{at_once} needs about "
+        f"{needed / 1e9:.2f} GB and {available}: {more}, or for a smaller size or batch_size"
+        + (", or set training.repetitions: sequential" if at_once else "")
+    )
