@@ -66,15 +66,9 @@ class CompiledEngine:
             raise TrainingError(f"{len(splits)} splits, {len(seeds)} seeds: the plan has {plan.runs_at_once} at once")
         start_s = kept_s = time.monotonic()
         data = _constants(splits)
-        state = _initial_state(plan, seeds)
-        parts: list[History] = []
-        checkpoint = checkpoints.load() if checkpoints else None
-        if checkpoint is not None:
-            state = tf.nest.pack_sequence_as(state, [tf.constant(array) for array in checkpoint.state])
-            parts.append(checkpoint.history.swapaxes(0, 1))
-        done = checkpoint.epochs if checkpoint else 0
+        state, parts, orders = self._start(seeds, checkpoints.load() if checkpoints else None)
+        done = sum(len(part) for part in parts)
         diverged: set[int] = set()
-        orders = OrdersAhead(plan, seeds, self.epochs_per_call, checkpoint)
         for n_epochs, order, position in orders:
             state, history = self._program(state, data, order, n_epochs, plan.learning_rate)
             parts.append(history.numpy()[:n_epochs].reshape(n_epochs, plan.runs_at_once, len(HISTORY_NAMES)))
@@ -89,6 +83,15 @@ class CompiledEngine:
         end_s = time.monotonic()
         histories = np.concatenate(parts).swapaxes(0, 1)
         return [Trained(_named(_to_divergence(history, plan)), start_s, end_s) for history in histories]
+
+    def _start(self, seeds: Sequence[int], checkpoint: Checkpoint | None) -> "tuple[State, list[History], OrdersAhead]":
+        """State, history so far and row orders to come: from the seeds, or where a checkpoint stands."""
+        state = _initial_state(self.plan, seeds)
+        orders = OrdersAhead(self.plan, seeds, self.epochs_per_call, checkpoint)
+        if checkpoint is None:
+            return state, [], orders
+        state = tf.nest.pack_sequence_as(state, [tf.constant(array) for array in checkpoint.state])
+        return state, [checkpoint.history.swapaxes(0, 1)], orders
 
 
 class OrdersAhead:
