@@ -30,10 +30,10 @@ epoch lasts more than about a second. The others' time is that of a whole traini
 
 
 OPERATIONS = """Operations: 2 x (3 x training rows + test rows) x kernel entries, less the first layer's product
-backward to its inputs, which nobody needs; the metrics, Adam and the shuffling are not counted. The host's share is the
-time of a training outside the calls of its program: initial weights, tensors, waiting for row orders. These are drawn
-on another thread during a call, so on one core what that takes counts as the call's; the last column has the other
-cores free for it."""
+backward to its inputs, which nobody needs; the metrics, Adam and the shuffling are not counted. Row orders are
+drawn on another thread during a call: what that takes of one core has a column of its own, and counts as the call's.
+The host's share is the time of a training outside the calls of its program: initial weights, tensors, waiting for row
+orders; the last column has the other cores free for the drawing."""
 
 
 def whole(results: Mapping[str, Any]) -> str:
@@ -127,13 +127,14 @@ def shares(results: Mapping[str, Any]) -> str:
             f"{case['operations'] / 1e9:.3g}",
             *(giga_per_second(case, name) for name in ("compiled", "fused-c")),
             f"{case['share_of_sgemm']:.1%}",
+            f"{case['draw_share']:.1%}",
             f"{case['host_share']:.1%}",
             f"{case['free_host_share']:.1%}",
         ]
         for case in results["cases"]
     ]
     measures = ["GFLOP per epoch", "GFLOP/s", "of fused-c", "share of sgemm ceiling"]
-    return table([*CASE_HEAD, *measures, "host's share", "with other cores free"], rows)
+    return table([*CASE_HEAD, *measures, "drawing row orders", "host's share", "with other cores free"], rows)
 
 
 def giga_per_second(case: Mapping[str, Any], name: str) -> str:

@@ -30,8 +30,16 @@ def summary(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         row("compiled : fused C, worst case", 2, most, [1 / ratio for ratio in over(cases, "fused-c")], at_least=False),
         row("compiled : best other loop, worst case", 2, most, best_other, at_least=False),
         row("share of the sgemm ceiling, from 2^20 on, least", 0.6, least, [case["share_of_sgemm"] for case in large]),
+        row("the same, deeper than 2", 0.6, least, [case["share_of_sgemm"] for case in large if case["depth"] > 2]),
         row("process start to end of first epoch, depth 6, s", 8, most, [start[6]["total_s"]], at_least=False),
         row("trace and compile, depth 20 : depth 6", 1.25, most, [growth], at_least=False),
+        row(
+            "row orders drawn, on one core, worst case",
+            0.05,
+            most,
+            [case["draw_share"] for case in cases],
+            at_least=False,
+        ),
         row(
             "host's share, on one core, worst case", 0.05, most, [case["host_share"] for case in cases], at_least=False
         ),

@@ -101,7 +101,7 @@ def measured(case: Case, workers: Mapping[str, Worker], rounds: int, skipped: di
             epochs[name] = count
     rounds = min(rounds, max(FEWEST_ROUNDS, int(CASE_S / round_s)))
     turns: dict[str, list[float]] = {name: [] for name in epochs}
-    host_shares = []
+    host_shares, draw_shares = [], []
     for number in range(rounds):
         # Whoever works after another finds other data in the caches: the first changes.
         names = list(epochs)[number % len(epochs) :] + list(epochs)[: number % len(epochs)]
@@ -110,10 +110,17 @@ def measured(case: Case, workers: Mapping[str, Worker], rounds: int, skipped: di
             turns[name].append(timed.epoch_s)
             if timed.host_share is not None:
                 host_shares.append(timed.host_share)
+                draw_shares.append(timed.draw_share)
     free = [workers["compiled"].ask("free turn", number + 1).host_share for number in range(rounds)]
     for name in epochs:
         workers[name].ask("close")
-    return {"epochs": epochs, "turns": turns, "host_shares": host_shares, "free_host_shares": free}
+    return {
+        "epochs": epochs,
+        "turns": turns,
+        "host_shares": host_shares,
+        "draw_shares": draw_shares,
+        "free_host_shares": free,
+    }
 
 
 def epochs_for(name: str, case: Case) -> int:
@@ -156,6 +163,7 @@ def described(case: Case, found: Mapping[str, Any], sgemm_gflop_s: float) -> dic
         },
         "predicted_s": {name: case.predicted_s(name, *counts) for name in ("compiled", "keras-fit")},
         "host_share": statistics.median(found["host_shares"]),
+        "draw_share": statistics.median(found["draw_shares"]),
         "free_host_share": statistics.median(found["free_host_shares"]),
         "operations": operations,
         "share_of_sgemm": operations / epoch_s["compiled"] / 1e9 / sgemm_gflop_s,

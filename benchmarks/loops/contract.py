@@ -12,10 +12,13 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """A turn: seconds per epoch, and where known the share of it that the host spent outside the program's calls."""
+    """A turn: seconds per epoch, and where known the shares of it that the host spent outside the program's calls, and
+    that drawing row orders takes.
+    """
 
     epoch_s: float
     host_share: float | None = None
+    draw_share: float | None = None
 
 
 class Contender(Protocol):

@@ -8,12 +8,15 @@ import keras
 from benchmarks.loops.contract import Timed, between
 from wattsweep.datasets import Split
 from wattsweep.training import TrainingPlan
-from wattsweep.training.compiled import CompiledEngine
+from wattsweep.training.compiled import CompiledEngine, OrdersAhead
 from wattsweep.training.keras_fit import KerasFitEngine
 
 
 class Compiled:
-    """Whole trainings by the compiled engine; the host's share is what lies outside the calls of its program."""
+    """Whole trainings by the compiled engine; the host's share is what lies outside the calls of its program.
+
+    `draw_share` is the time that drawing row orders takes by itself, over that of the training.
+    """
 
     def __init__(self, plan: TrainingPlan, split: Split) -> None:
         self.split = split
@@ -36,7 +39,16 @@ class Compiled:
         self.in_calls_s = 0.0
         (trained,) = self.engine.train([self.split], [seed])
         total_s = trained.end_s - trained.start_s
-        return Timed(total_s / self.engine.plan.epochs, 1 - self.in_calls_s / total_s)
+        in_calls_s = self.in_calls_s
+        return Timed(total_s / self.engine.plan.epochs, 1 - in_calls_s / total_s, self.drawing_s(seed) / total_s)
+
+    def drawing_s(self, seed: int) -> float:
+        """Time of drawing the row orders of a training, with nothing else."""
+        orders = OrdersAhead(self.engine.plan, [seed], self.engine.epochs_per_call, None)
+        start_s = time.monotonic()
+        for _ in orders:
+            pass
+        return time.monotonic() - start_s
 
 
 class KerasFit:

@@ -16,7 +16,9 @@ from wattsweep.datasets import Split
 from wattsweep.training import TrainingPlan
 from wattsweep.training.randomness import initial_weights
 
-FLAGS = ("-O3", "-march=native", "-ffast-math", "-std=gnu11", "-shared", "-fPIC")
+COMPILE = ("-O3", "-march=native", "-ffast-math", "-std=gnu11", "-fPIC", "-c")
+LINK = ("-shared",)
+"""Without -ffast-math: linked with it, a library flushes denormals to zero in the whole process that loads it."""
 
 FLOATS = np.ctypeslib.ndpointer(np.float32, flags="C")
 INTEGERS = np.ctypeslib.ndpointer(np.int32, flags="C")
@@ -34,14 +36,19 @@ def library() -> ctypes.CDLL:
     if cc is None:
         raise UnavailableError("no C compiler (cc)")
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "fused.so"
-        source = Path(__file__).with_suffix(".c")
-        done = subprocess.run([cc, *FLAGS, str(source), "-o", str(made), "-lm"], capture_output=True, text=True)
-        if done.returncode != 0:
-            raise UnavailableError(
-                f"{cc} cannot compile fused.c: {(done.stderr.strip() or 'no message').splitlines()[0]}"
-            )
-        return ctypes.CDLL(str(made))
+        source, made, whole = Path(__file__).with_suffix(".c"), Path(folder) / "fused.o", Path(folder) / "fused.so"
+        run_compiler([cc, *COMPILE, str(source), "-o", str(made)])
+        run_compiler([cc, *LINK, str(made), "-o", str(whole), "-lm"])
+        return ctypes.CDLL(str(whole))
+
+
+def run_compiler(command: list[str]) -> None:
+    """Run it; raises UnavailableError with its first line where it fails."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise UnavailableError(
+            f"{command[0]} cannot make fused.c: {(done.stderr.strip() or 'no message').splitlines()[0]}"
+        )
 
 
 class Fused:

@@ -65,3 +65,4 @@ def test_the_loop_in_c_trains_as_the_compiled_engine(case: Case, tmp_path: Path)
         # A row on the border of two classes may fall on either side.
         tolerance = 2e-5 if "loss" in name else 1.5 / plan.n_test
         np.testing.assert_allclose(history[:, column], trained.history[name], rtol=tolerance, atol=tolerance)
+    assert np.float64(5e-324) * np.float64(1) > 0, "the loop in C left the process flushing denormals"

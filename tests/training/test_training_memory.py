@@ -17,7 +17,8 @@ PLAN = TrainingPlan(
 )
 
 MEASURE = """
-import json, resource, sys
+import json, sys
+from pathlib import Path
 import numpy as np
 from wattsweep.datasets import Split
 from wattsweep.training import Architecture, Objective, TrainingPlan, configure, make_engine
@@ -47,7 +48,9 @@ engine = make_engine(name, plan)
 engine.prepare()
 splits = [Split(*some_rows(plan.n_train), *some_rows(plan.n_test)) for _ in range(at_once)]
 engine.train(splits, list(range(at_once)), Store())
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+# Not ru_maxrss, which a process inherits from the one that started it.
+status = dict(line.split(":", maxsplit=1) for line in Path("/proc/self/status").read_text().splitlines())
+print(int(status["VmHWM"].split()[0]) * 1024)
 """
 
 

@@ -35,13 +35,13 @@ class KerasFitEngine:
         self._initial_optimizer: list[NDArray[Any]] | None = None
 
     def prepare(self) -> None:
-        """Trace the model by fitting it to zeros for an epoch: a full minibatch and, where there is one, a partial."""
-        plan, n_outputs = self.plan, self.plan.architecture.widths[-1]
-        rows = min(plan.n_train, plan.batch_size + plan.n_train % plan.batch_size)
-        x, y = np.zeros((rows, plan.architecture.n_inputs), np.float32), np.zeros((rows, n_outputs), np.float32)
+        """Trace the model by fitting it to zeros for an epoch: full and partial minibatches, as the plan has them."""
+        plan = self.plan
+        train_x, train_y = self._zeros(plan.n_train)
+        test_x, test_y = self._zeros(plan.n_test)
         self.model.optimizer.build(self.model.trainable_variables)
         self._initial_optimizer = [variable.numpy() for variable in self.model.optimizer.variables]
-        self._fit(OrderedBatches(Split(x, y, x, y), plan.batch_size), [], first_epoch=0, epochs=1)
+        self._fit(OrderedBatches(Split(train_x, train_y, test_x, test_y), plan.batch_size), [], first_epoch=0, epochs=1)
 
     def train(
         self, splits: Sequence[Split], seeds: Sequence[int], checkpoints: CheckpointStore | None = None
@@ -65,6 +65,15 @@ class KerasFitEngine:
     def state(self) -> tuple[NDArray[Any], ...]:
         """Weights and the optimizer's variables."""
         return tuple(variable.numpy() for variable in (*self.model.weights, *self.model.optimizer.variables))
+
+    def _zeros(self, n_rows: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Inputs and targets of a full minibatch and of the partial one, of those that `n_rows` rows have."""
+        rows = min(n_rows, self.plan.batch_size + n_rows % self.plan.batch_size)
+        architecture = self.plan.architecture
+        return (
+            np.zeros((rows, architecture.n_inputs), np.float32),
+            np.zeros((rows, architecture.widths[-1]), np.float32),
+        )
 
     def _set_state(self, arrays: Sequence[NDArray[Any]]) -> None:
         variables = (*self.model.weights, *self.model.optimizer.variables)
