@@ -10,19 +10,21 @@ from benchmarks.start import FEATURES, ROWS, WIDTH
 
 PATH = Path(__file__).parents[1] / "docs" / "performance.md"
 
-WHAT_STOPS_US = """- **The loop in C is 1.1 to 7.5 times quicker**, most on the smallest networks. XLA runs each operation over
-  the whole minibatch before the next, some tens of them per minibatch, each with a start of its own; the loop in C takes
-  a block of rows through all layers in registers and cache, and computes 2 metrics where compiled computes 20. XLA's own
-  switches (runtime, XNNPACK, oneDNN, fusion emitters, vector width, fast mathematics) were tried in turns: none changed
-  the times by more than noise.
-- **2^22 at depth 2 on 8 features** is a layer of about 300,000 units: its products have an inner dimension of 8 or 5, and
-  the activations of one minibatch fill 300 MB. Memory binds it; the loop in C reaches 15 GFLOP/s. **2^22 at depth 6** has
-  four minibatches per epoch on 1,000 rows, so Adam's passes over 4 million weights and moments weigh beside the products.
-- **Drawing row orders** costs 9 to 12 % of a core's time at 2^6: a shuffle by NumPy is 10 to 20 ns a row. Where another
-  core is free it runs there, and the host's share is 2 % or less, but for trainings of one long epoch, which begin with
-  drawing and copying millions of initial weights.
-- **Starting**: `import tensorflow` alone took 6.3 s of a core on this machine on that day, trace and compile about 5 s. A
-  program that an earlier shard compiled is loaded in less than a second."""
+WHAT_STOPS_US = """\
+- **The loop in C is 1.1 to 7.5 times quicker**, most on the smallest networks. XLA runs each operation over the whole
+  minibatch before the next, some tens of them per minibatch, each with a start of its own; the loop in C takes a
+  block of rows through all layers in registers and cache, and computes 2 metrics where compiled computes 20. XLA's
+  own switches (runtime, XNNPACK, oneDNN, fusion emitters, vector width, fast mathematics) were tried in turns: none
+  changed the times by more than noise.
+- **2^22 at depth 2 on 8 features** is a layer of about 300,000 units: its products have an inner dimension of 8 or 5,
+  and the activations of one minibatch fill 300 MB. Memory binds it; the loop in C reaches 15 GFLOP/s. **2^22 at depth
+  6** has four minibatches per epoch on 1,000 rows, so Adam's passes over 4 million weights and moments weigh beside
+  the products.
+- **Drawing row orders** costs 9 to 12 % of a core's time at 2^6: a shuffle by NumPy is 10 to 20 ns a row. Where
+  another core is free it runs there, and the host's share is 2 % or less, but for trainings of one long epoch, which
+  begin with drawing and copying millions of initial weights.
+- **Starting**: `import tensorflow` alone took 6.3 s of a core on this machine on that day, trace and compile about 5
+  s. A program that an earlier shard compiled is loaded in less than a second."""
 """Written by hand after a run: why goals are missed. Empty: no such section."""
 
 INTRODUCTION = """# How fast wattsweep trains
