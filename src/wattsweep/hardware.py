@@ -14,23 +14,21 @@ def node_name() -> str:
 
 def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """The CPU's name as Linux gives it; the machine's architecture where it does not."""
-    try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.split(":", maxsplit=1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return _cpu_fact(cpuinfo, "model name") or platform.machine()
 
 
 def cpu_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """The CPU's instruction sets as Linux lists them; empty where it does not."""
+    return _cpu_fact(cpuinfo, "flags", "Features")
+
+
+def _cpu_fact(cpuinfo: Path, *names: str) -> str:
+    """What the first line with one of these names says; empty where there is none."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    return next(
-        (line.split(":", maxsplit=1)[1].strip() for line in lines if line.startswith(("flags", "Features"))), ""
-    )
+    return next((line.split(":", maxsplit=1)[1].strip() for line in lines if line.startswith(names)), "")
 
 
 def memory_bytes(root: Path = Path("/")) -> int:

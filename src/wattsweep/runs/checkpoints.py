@@ -8,7 +8,6 @@ their beginning.
 
 import hashlib
 import io
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import numpy as np
 from wattsweep.config import PowerConfig
 from wattsweep.errors import RunFileError
 from wattsweep.grid import Run
-from wattsweep.runs.files import read_segments, to_disk, write_segment
+from wattsweep.runs.files import in_place_of, read_segments, to_disk, write_segment
 from wattsweep.runs.record import Phase, Provenance, Segment
 from wattsweep.runs.segments import machine, measured
 from wattsweep.training import Checkpoint, TrainingPlan
@@ -85,22 +84,17 @@ class RunCheckpoints:
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint in place of the last; where the disk refuses, that is reported and the last one stays."""
         segment = self._segment(checkpoint.epochs)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w+b") as file:
-                file.write(bytes(HEADER_BYTES))
-                np.save(file, np.frombuffer(self._image(checkpoint, segment), np.uint8))
-                for array in checkpoint.state:
-                    np.save(file, array)
-                _seal(file)
-            to_disk(temporary)
-            temporary.rename(self.path)
-            to_disk(self.path.parent)
+            with in_place_of(self.path) as temporary:
+                with temporary.open("w+b") as file:
+                    file.write(bytes(HEADER_BYTES))
+                    np.save(file, np.frombuffer(self._image(checkpoint, segment), np.uint8))
+                    for array in checkpoint.state:
+                        np.save(file, array)
+                    _seal(file)
+                to_disk(temporary)
         except OSError as error:
             self.attempt.report(f"{self._name}: no checkpoint at epoch {checkpoint.epochs:,}: {error}")
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove the file: its runs are kept elsewhere now."""

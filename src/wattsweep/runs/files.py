@@ -6,7 +6,8 @@ own name is complete. `read_run` gives the record back, or says why the file is 
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,9 +35,7 @@ T = TypeVar("T")
 
 def write_run(path: Path, record: RunRecord) -> None:
     """Write a run file; it appears under its name only when it is complete, on disk and valid."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with in_place_of(path) as temporary:
         # HDF5 may end the process where a disk is full; made in memory, the write is Python's and raises OSError.
         image = io.BytesIO()
         with h5py.File(image, "w") as file:
@@ -44,6 +43,15 @@ def write_run(path: Path, record: RunRecord) -> None:
         temporary.write_bytes(image.getbuffer())
         to_disk(temporary)
         read_run(temporary)
+
+
+@contextmanager
+def in_place_of(path: Path) -> Iterator[Path]:
+    """A temporary name in the file's folder; what is written there gets the file's name if all goes well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
         temporary.rename(path)
         to_disk(path.parent)
     finally:

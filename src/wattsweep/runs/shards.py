@@ -70,14 +70,12 @@ def execute_shard(shard: Shard, config: Config, report: Report = print) -> Shard
         recovered = recover(layout, planned.experiment.experiment_id, config.power)
         if recovered:
             report(f"{_name(planned)}: {len(recovered)} runs of an earlier attempt kept")
-    pending = [
-        planned
-        for planned in shard.experiments
-        if not is_done(planned, finished_runs(layout, planned.experiment.experiment_id), target)
-    ]
+    pending = []
     for planned in shard.experiments:
-        if planned not in pending:
-            shutil.rmtree(layout.checkpoints(planned.experiment.experiment_id), ignore_errors=True)
+        if is_done(planned, finished_runs(layout, planned.experiment.experiment_id), target):
+            _remove_checkpoints(layout, planned)
+        else:
+            pending.append(planned)
     report(f"shard {shard.shard_id}: {len(pending)} of {len(shard.experiments)} experiments to train")
     if pending:
         _train(shard, pending, config, layout, report)
@@ -115,7 +113,7 @@ def _train(
                 continue
             idle = _idle(measurement, config.power, "idle_after")
             records = finish_block(block, layout, config.power, idle)
-            shutil.rmtree(layout.checkpoints(planned.experiment.experiment_id), ignore_errors=True)
+            _remove_checkpoints(layout, planned)
             report(f"{where}: {_outcome(records)}")
             # The idling after a block is that before the next.
             idle = None if idle is None else replace(idle, name="idle_before")
@@ -136,6 +134,10 @@ def _set_up(shard: Shard, config: Config, layout: Layout, report: Report) -> Ite
                 "text-format' where it reads one means nothing)"
             )
         yield provenance(configure(threads, shard.hardware))
+
+
+def _remove_checkpoints(layout: Layout, planned: PlannedExperiment) -> None:
+    shutil.rmtree(layout.checkpoints(planned.experiment.experiment_id), ignore_errors=True)
 
 
 def _create_block(

@@ -152,9 +152,8 @@ def _named(history: History) -> dict[str, NDArray[np.float32]]:
 
 def epochs_per_call(plan: TrainingPlan) -> int:
     """How many epochs a call holds: a power of two, about a second's work, its row orders in bounded memory."""
-    parameters = sum((n_in + 1) * n_out for n_in, n_out in plan.architecture.layer_shapes)
     # Small layers cost their fixed overhead: about 2,000 operations' time per row at any size.
-    operations = plan.runs_at_once * plan.n_train * max(3 * parameters, 2000)
+    operations = plan.runs_at_once * plan.n_train * max(3 * plan.architecture.n_parameters, 2000)
     rows = plan.runs_at_once * plan.n_batches * plan.batch_size
     most = min(ROW_OPERATIONS_PER_CALL / operations, ORDER_BYTES_PER_CALL / (4 * rows), plan.epochs)
     return 1 << int(np.log2(max(most, 1)))

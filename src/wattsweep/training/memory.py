@@ -8,7 +8,6 @@ PROCESS_BYTES = 800 * 2**20
 ORDER_BYTES = 2 * 2**25
 """Row orders of the call that runs and of the next."""
 STATE_COPIES = 3
-SLOTS = {"adam": 2, "rmsprop": 1, "sgd": 0}
 
 
 def needed_bytes(plan: TrainingPlan) -> int:
@@ -20,10 +19,8 @@ def needed_bytes(plan: TrainingPlan) -> int:
     what is more, twice the outputs of every hidden layer for a minibatch, or twice the widest layer for the whole test
     set. Peaks measured with both engines, from 10^3 to 7 x 10^7 parameters, lie within 25 % of it.
     """
-    architecture, objective = plan.architecture, plan.objective
-    parameters = sum((n_in + 1) * n_out for n_in, n_out in architecture.layer_shapes)
-    slots = SLOTS[objective.optimizer] + (objective.optimizer != "adam" and objective.momentum > 0)
-    state = parameters * (STATE_COPIES * (1 + slots) + 1)
+    architecture = plan.architecture
+    state = architecture.n_parameters * (STATE_COPIES * (1 + plan.objective.n_slots) + 1)
     columns = architecture.n_inputs + architecture.widths[-1]
     data = 4 * (plan.n_train + plan.n_test) * columns
     batch = plan.batch_size * (architecture.n_inputs + 2 * sum(architecture.widths))
@@ -49,10 +46,9 @@ def check_gpu_memory(plan: TrainingPlan, gpu_bytes: int) -> None:
 
 
 def _refusal(plan: TrainingPlan, needed: int, available: str, more: str) -> str:
-    parameters = sum((n_in + 1) * n_out for n_in, n_out in plan.architecture.layer_shapes)
     at_once = f", {plan.runs_at_once} runs at once" if plan.runs_at_once > 1 else ""
     return (
-        f"training {parameters:,} parameters at batch_size {plan.batch_size}{at_once} needs about "
+        f"training {plan.architecture.n_parameters:,} parameters at batch_size {plan.batch_size}{at_once} needs about "
         f"{needed / 1e9:.2f} GB and {available}: {more}, or for a smaller size or batch_size"
         + (", or set training.repetitions: sequential" if at_once else "")
     )

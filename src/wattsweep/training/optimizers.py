@@ -19,10 +19,7 @@ Slots = tuple[Tensors, ...]
 
 def slots(objective: Objective, weights: Tensors) -> Slots:
     """The slots of an optimizer before its first step, all zero."""
-    kept = {"adam": 2, "rmsprop": 1, "sgd": 0}[objective.optimizer]
-    if objective.optimizer != "adam" and objective.momentum > 0:
-        kept += 1
-    return tuple([tf.zeros_like(weight) for weight in weights] for _ in range(kept))
+    return tuple([tf.zeros_like(weight) for weight in weights] for _ in range(objective.n_slots))
 
 
 def step(

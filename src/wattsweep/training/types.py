@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattsweep.datasets import Head, Split
+from wattsweep.networks import count_parameters
 
 METRICS = (
     "loss",
@@ -44,6 +45,11 @@ class Architecture:
         """Shape of each kernel, (inputs, outputs)."""
         return list(zip((self.n_inputs, *self.widths[:-1]), self.widths, strict=True))
 
+    @property
+    def n_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return count_parameters(self.n_inputs, self.widths)
+
 
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
 Precision = Literal["float32", "mixed_bfloat16"]
@@ -57,6 +63,12 @@ class Objective:
     momentum: float = 0.0
     kernel_l1: float = 0.0
     kernel_l2: float = 0.0
+
+    @property
+    def n_slots(self) -> int:
+        """How many tensors of the weights' shapes the optimizer keeps."""
+        kept = {"adam": 2, "rmsprop": 1, "sgd": 0}[self.optimizer]
+        return kept + (self.optimizer != "adam" and self.momentum > 0)
 
 
 @dataclass(frozen=True, slots=True)
