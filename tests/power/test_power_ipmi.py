@@ -9,8 +9,9 @@ import pytest
 
 from wattsweep.errors import PowerError
 from wattsweep.power import Status
-from wattsweep.power.sources import IpmiSpec, Reading, ipmi
+from wattsweep.power.sources import Reading, ipmi
 from wattsweep.power.sources.ipmi import IpmiSource
+from wattsweep.power.sources.specs import IpmiSpec
 
 DCMI = (0x2C, 0x02)
 SENSOR = (0x04, 0x2D)

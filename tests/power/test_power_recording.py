@@ -8,7 +8,8 @@ import pytest
 
 from wattsweep.errors import PowerError
 from wattsweep.power import SourceDescription, Status, recording
-from wattsweep.power.sources import IpmiSpec, Reading
+from wattsweep.power.sources import Reading
+from wattsweep.power.sources.specs import IpmiSpec
 
 DESCRIPTION = SourceDescription("ipmi", "power", "node", "measured", "a test source")
 

@@ -7,7 +7,7 @@ import pytest
 from wattsweep.config.power import IpmiConfig, PowerConfig
 from wattsweep.errors import PowerError
 from wattsweep.power import select_source
-from wattsweep.power.sources import IpmiSpec, spec_from_json, spec_to_json
+from wattsweep.power.sources.specs import IpmiSpec, spec_from_json, spec_to_json
 
 SECRET = "tr0ub4dor"
 
@@ -78,7 +78,17 @@ def test_an_address_without_credentials_is_an_error(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_spec_survives_its_journey_to_another_process() -> None:
-    spec = IpmiSpec("10.0.0.1", 6230, "monitor", SECRET, "PSU", "simulated", 0.5)
+    spec = IpmiSpec(
+        address="10.0.0.1",
+        port=6230,
+        username="monitor",
+        password=SECRET,
+        sensor="PSU",
+        client="ipmitool",
+        cipher_suites=(3,),
+        origin="simulated",
+        refresh_s=0.5,
+    )
     assert spec_from_json(spec_to_json(spec)) == spec
     assert SECRET not in repr(spec)
     with pytest.raises(ValueError, match="unknown source"):

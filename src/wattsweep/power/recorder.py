@@ -6,7 +6,8 @@ from typing import Self
 
 from wattsweep.errors import PowerError
 from wattsweep.power.child import ChildProcess
-from wattsweep.power.sources.base import SourceDescription, SourceSpec, spec_to_json
+from wattsweep.power.sources.base import SourceDescription
+from wattsweep.power.sources.specs import SourceSpec, spec_to_json
 from wattsweep.power.trace import Trace
 from wattsweep.power.tracefile import read_trace_file
 

@@ -11,7 +11,7 @@ from typing import Literal
 from wattsweep.config.power import PowerConfig
 from wattsweep.errors import PowerError
 from wattsweep.power.credentials import load_credentials
-from wattsweep.power.sources.base import IpmiSpec, SourceSpec
+from wattsweep.power.sources.specs import IpmiSpec, SourceSpec
 
 IPMI_DEVICE = Path("/dev/ipmi0")
 ADDRESS_REMEDY = "set power.ipmi.address to the BMC's address"

@@ -6,7 +6,7 @@ from typing import Self
 
 from wattsweep.errors import PowerError
 from wattsweep.power.child import ChildProcess
-from wattsweep.power.sources.base import IpmiSpec, SourceSpec
+from wattsweep.power.sources.specs import IpmiSpec
 
 ADDRESS = "127.0.0.1"
 USERNAME = "wattsweep"
@@ -49,7 +49,7 @@ class SimulatedBmc:
         return self._port
 
     @property
-    def source_spec(self) -> SourceSpec:
+    def source_spec(self) -> IpmiSpec:
         """What a `Recorder` takes to read it. Raises PowerError before `start`."""
         return IpmiSpec(
             address=self.address,

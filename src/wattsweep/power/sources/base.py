@@ -1,38 +1,52 @@
-"""What every source is: how it is named to a recorder (spec), what it says of itself, and how it is read."""
+"""What every source is: what it says of itself, how it is read, and what one reading is worth."""
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol, Self
 
 from wattsweep.power.trace import Kind, Status
 
 Origin = Literal["measured", "simulated", "modelled"]
-SourceKind = Literal["ipmi", "simulated"]
+SourceName = Literal[
+    "ipmi", "ipmitool", "freeipmi", "redfish", "rapl", "hwmon", "nvml", "cray", "slurm", "csv", "replay", "simulated"
+]
+Scope = Literal["node", "node AC", "node DC", "CPU package", "DRAM", "GPU"]
+"""What the watts are of. "node" is a whole node by a meter that does not say on which side of the power supply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One value of a source, in W or J, and what it is worth; nan where there is none."""
+    """One value of a source, in W or J, and what it is worth; nan where there is none.
+
+    `fresh` is True where the source itself showed that it had updated the value since the last reading, False where it
+    showed that it had not, None where it does not tell.
+    """
 
     value: float
     status: Status
+    fresh: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SourceDescription:
     """What a source is, for run files and reports. It holds no secret.
 
-    `detail` says in words what is read, from which address and over what. `refresh_s` and `step` (unit of the kind)
-    are given where the source tells them.
+    `detail` says in words what is read, from which address and over what. All others are None where neither the source
+    nor a calibration tells them: `refresh_s` between two updates, `step` (unit of the kind), `wrap_j` at which a
+    counter goes back to 0, `accuracy` as the share of its value that the source may be off (0.05 for 5 %), `lag_s` by
+    which it shows things late and `averaging_s` over which it takes its mean.
     """
 
-    name: SourceKind
+    name: SourceName
     kind: Kind
-    scope: Literal["node"]
+    scope: Scope
     origin: Origin
     detail: str
     refresh_s: float | None = None
     step: float | None = None
+    wrap_j: float | None = None
+    accuracy: float | None = None
+    lag_s: float | None = None
+    averaging_s: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The description as a JSON object."""
@@ -42,43 +56,6 @@ class SourceDescription:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The description that `to_json` made; keys of later versions are ignored."""
         return cls(**{key: data[key] for key in cls.__dataclass_fields__ if key in data})
-
-
-@dataclass(frozen=True, slots=True)
-class IpmiSpec:
-    """How to reach a BMC: over the network at `address`, or in-band through /dev/ipmi0 where that is None.
-
-    `sensor` names the sensor to read where the BMC does not answer DCMI. `refresh_s` is given where it is known.
-    The credentials do not show in `repr`.
-    """
-
-    address: str | None = None
-    port: int = 623
-    username: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
-    sensor: str | None = None
-    origin: Origin = "measured"
-    refresh_s: float | None = None
-
-    @property
-    def place(self) -> str:
-        """Where the BMC is, as messages name it."""
-        return "/dev/ipmi0" if self.address is None else f"{self.address}:{self.port}"
-
-
-SourceSpec = IpmiSpec
-
-
-def spec_to_json(spec: SourceSpec) -> dict[str, Any]:
-    """The spec as a JSON object, secrets included: for the standard input of a process, never for a file."""
-    return {"source": "ipmi", **asdict(spec)}
-
-
-def spec_from_json(data: dict[str, Any]) -> SourceSpec:
-    """The spec that `spec_to_json` made."""
-    if data.get("source") != "ipmi":
-        raise ValueError(f"unknown source {json.dumps(data.get('source'))} in a source spec")
-    return IpmiSpec(**{key: value for key, value in data.items() if key != "source"})
 
 
 class Source(Protocol):

@@ -19,7 +19,8 @@ from pyghmi.ipmi.command import Command
 from pyghmi.ipmi.private.session import Session
 
 from wattsweep.errors import PowerError
-from wattsweep.power.sources.base import IpmiSpec, Reading, SourceDescription
+from wattsweep.power.sources.base import Reading, SourceDescription
+from wattsweep.power.sources.specs import IpmiSpec
 from wattsweep.power.trace import Status
 
 USER_PRIVILEGE = 2
