@@ -1,6 +1,6 @@
 """The record of a power source: samples with their times and statuses, as read, never repaired."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Literal, Self
 
@@ -12,6 +12,9 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 FEWEST_CHANGES = 5
+FEWEST_LEVELS = 6
+COLUMNS = ("sequence", "before_s", "after_s", "wall_s", "values", "status")
+"""The arrays of a trace, one entry per sample."""
 
 
 class Status(IntEnum):
@@ -53,7 +56,9 @@ class Trace:
     `values` are W for kind "power" and J (a counter that only grows) for kind "energy". `before_s` and `after_s`
     stand around each read on the node's monotonic clock, `wall_s` is the middle of the read in Unix time (nan where
     unknown), `status` holds `Status` codes. `refresh_s` is the time between two updates of the source and `step` its
-    smallest change (in the unit of `values`); None where neither the source nor the samples tell.
+    smallest change (in the unit of `values`); None where neither the source nor the samples tell. `wrap_j` is the value
+    at which a counter goes back to 0 (None: never), `lag_s` how late the source shows things where that was calibrated,
+    `accuracy` the share of its value that it states to be off by.
     """
 
     sequence: NDArray[np.int64]
@@ -65,6 +70,9 @@ class Trace:
     kind: Kind
     refresh_s: float | None = None
     step: float | None = None
+    wrap_j: float | None = None
+    lag_s: float | None = None
+    accuracy: float | None = None
 
     def __post_init__(self) -> None:
         columns = (self.sequence, self.before_s, self.after_s, self.wall_s, self.values, self.status)
@@ -102,6 +110,9 @@ class Trace:
         status: ArrayLike | None = None,
         refresh_s: float | None = None,
         step: float | None = None,
+        wrap_j: float | None = None,
+        lag_s: float | None = None,
+        accuracy: float | None = None,
     ) -> Self:
         """A trace of readings that took no time, at `times_s` (monotonic clock), with unknown wall times.
 
@@ -124,12 +135,23 @@ class Trace:
             values=readings,
             status=codes,
             kind=kind,
+            wrap_j=wrap_j,
+            lag_s=lag_s,
+            accuracy=accuracy,
         )
         return trace.described(refresh_s=refresh_s, step=step)
 
     @classmethod
     def from_samples(
-        cls, samples: list[Sample], *, kind: Kind, refresh_s: float | None = None, step: float | None = None
+        cls,
+        samples: list[Sample],
+        *,
+        kind: Kind,
+        refresh_s: float | None = None,
+        step: float | None = None,
+        wrap_j: float | None = None,
+        lag_s: float | None = None,
+        accuracy: float | None = None,
     ) -> Self:
         """The trace of `samples`, with refresh and step estimated where not given."""
         trace = cls(
@@ -140,13 +162,16 @@ class Trace:
             values=np.array([s.value for s in samples], dtype=np.float64),
             status=np.array([s.status for s in samples], dtype=np.int8),
             kind=kind,
+            wrap_j=wrap_j,
+            lag_s=lag_s,
+            accuracy=accuracy,
         )
         return trace.described(refresh_s=refresh_s, step=step)
 
     def described(self, *, refresh_s: float | None, step: float | None) -> Self:
         """The same samples with this refresh and step, each estimated from the samples where it is None."""
-        return self._replaced(
-            slice(None),
+        return replace(
+            self,
             refresh_s=estimate_refresh(self) if refresh_s is None else refresh_s,
             step=estimate_step(self) if step is None else step,
         )
@@ -158,20 +183,7 @@ class Trace:
         """
         times = self.times_s
         chosen = (times >= start - margin_s) & (times <= end + margin_s)
-        return self._replaced(chosen, refresh_s=self.refresh_s, step=self.step)
-
-    def _replaced(self, chosen: Flags | slice, *, refresh_s: float | None, step: float | None) -> Self:
-        return type(self)(
-            sequence=self.sequence[chosen],
-            before_s=self.before_s[chosen],
-            after_s=self.after_s[chosen],
-            wall_s=self.wall_s[chosen],
-            values=self.values[chosen],
-            status=self.status[chosen],
-            kind=self.kind,
-            refresh_s=refresh_s,
-            step=step,
-        )
+        return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
 
 
 def estimate_refresh(trace: Trace) -> float | None:
@@ -196,10 +208,25 @@ def estimate_refresh(trace: Trace) -> float | None:
 def estimate_step(trace: Trace) -> float | None:
     """The smallest difference between two distinct valid values, or None where all are equal.
 
-    A source that rounds to a step shows no smaller difference; a short trace may show only multiples of the step, so
-    errors are towards a large step.
+    A source that rounds to a step shows no smaller difference. A short trace may show only multiples of the step; with
+    few distinct values of power the greatest common divisor of the values is taken where that is less. Errors are
+    towards a large step.
     """
     distinct = np.unique(trace.values[trace.valid])
     if len(distinct) < 2:
         return None
-    return float(np.diff(distinct).min())
+    smallest = float(np.diff(distinct).min())
+    if trace.kind == "power" and len(distinct) <= FEWEST_LEVELS:
+        return min(smallest, _common_divisor(distinct))
+    return smallest
+
+
+def _common_divisor(values: Floats) -> float:
+    """Euclid's algorithm on floats: what is left below a millionth of the largest value is rounding."""
+    tolerance = 1e-6 * float(np.abs(values).max())
+    divisor = 0.0
+    for value in np.abs(values).tolist():
+        while value > tolerance:
+            remainder = divisor % value
+            divisor, value = value, 0.0 if value - remainder < tolerance else remainder
+    return divisor
