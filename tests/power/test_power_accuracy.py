@@ -5,7 +5,6 @@ from benchmarks.energy_accuracy import KNOWLEDGE, run_case, summary
 
 def test_the_interval_holds_the_truth_and_is_narrow() -> None:
     cases = [run_case(number, KNOWLEDGE[number % 3]) for number in range(2400)]
-    assert min(case.n_refreshes for case in cases) >= 30
     enough = [case for case in cases if case.n_refreshes >= 60]
     assert len(enough) >= 2000
     for group in (cases, enough, *([case for case in enough if case.knows == knows] for knows in KNOWLEDGE)):

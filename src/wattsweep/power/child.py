@@ -46,7 +46,7 @@ class ChildProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            env=_child_environment(),
+            env=child_environment(),
         )
         try:
             self._feed(self._process)
@@ -113,7 +113,8 @@ class ChildProcess:
         return message
 
 
-def _child_environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
+    """The environment of a helper process: this one's without secrets, and one thread for numerical libraries."""
     kept = {key: value for key, value in os.environ.items() if key not in SECRETS_IN_ENVIRONMENT}
     return {**kept, **ONE_THREAD}
 

@@ -20,12 +20,19 @@ class Recorder:
     """Samples a source into a trace file, in a process of its own, from `start` to `stop`.
 
     `path` must not exist: a record is never written over. `interval_s` is the time between two readings, at most 30 s,
-    beyond which a BMC may close the session. As a context manager it starts on entry and stops on exit. When its
-    process dies `alive` says so and the file keeps every sample taken until then.
+    beyond which a BMC may close the session. A value that the source repeats for more than `stale_after_s` without
+    showing that it is fresh is `STALE`. As a context manager it starts on entry and stops on exit. When its process
+    dies `alive` says so and the file keeps every sample taken until then.
     """
 
     def __init__(
-        self, spec: SourceSpec, path: Path, interval_s: float, *, ready_timeout_s: float = READY_TIMEOUT_S
+        self,
+        spec: SourceSpec,
+        path: Path,
+        interval_s: float,
+        *,
+        stale_after_s: float | None = None,
+        ready_timeout_s: float = READY_TIMEOUT_S,
     ) -> None:
         if not 0 < interval_s <= LONGEST_INTERVAL_S:
             raise PowerError(
@@ -40,6 +47,7 @@ class Recorder:
                 "path": str(path),
                 "interval_s": interval_s,
                 "ready_timeout_s": ready_timeout_s,
+                "stale_after_s": stale_after_s,
             },
             name=f"The recorder of {spec.place}",
             timeout_s=2 * ready_timeout_s + START_MARGIN_S,
@@ -48,7 +56,8 @@ class Recorder:
     def start(self) -> None:
         """Start sampling and return after the first good sample.
 
-        Raises PowerError when the source cannot be opened, gives no good sample in time, or the file exists.
+        Raises PowerError when the source cannot be opened, gives no good sample in time, or the file exists, and when
+        another recorder of this source runs on this node.
         """
         self._description = SourceDescription.from_json(self._child.start()["ready"])
 

@@ -1,10 +1,12 @@
 """The trace file: append-only text, one line per sample, readable after any crash.
 
 Line 1 is `# wattsweep-trace ` and a JSON object (version, source description, interval_s), line 2 the column names,
-each further line one sample. A line is whole when it ends in a newline.
+each further line one sample. A line is whole when it ends in a newline. Lines that begin with `# recorder ` hold what
+the recorder itself used so far, as a JSON object (cpu_s, elapsed_s).
 """
 
 import json
+import os
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -15,31 +17,52 @@ from wattsweep.power.sources.base import SourceDescription
 from wattsweep.power.trace import Sample, Status, Trace
 
 MAGIC = "# wattsweep-trace "
+COST = "# recorder "
 VERSION = 1
 COLUMNS = tuple(field.name for field in fields(Sample))
 STATUS_OF_WORD = {status.word: status for status in Status}
 
 
 class TraceWriter:
-    """Appends samples to a new trace file, each flushed as it is written. Raises PowerError where the file exists."""
+    """Appends samples to a new trace file, each handed to the kernel as it is written: killing us loses none.
+
+    Where a line cannot be written, the disk being full, it is kept and written before the next one, so nothing is lost
+    while the recorder lives; `obstacle` says what is in the way. Raises PowerError where the file exists.
+    """
 
     def __init__(self, path: Path, description: SourceDescription, interval_s: float) -> None:
         header = {"version": VERSION, "source": description.to_json(), "interval_s": interval_s}
         try:
-            self._file = path.open("x", encoding="ascii", buffering=1)
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except FileExistsError:
             raise PowerError(
                 f"The trace file {path} exists; a record is never written over. Choose another name for this recording."
             ) from None
         except OSError as error:
             raise PowerError(f"The trace file {path} cannot be written: {error.strerror}.") from None
-        self._file.write(MAGIC + json.dumps(header) + "\n" + ",".join(COLUMNS) + "\n")
+        self._waiting = b""
+        self.obstacle: OSError | None = None
+        self._write(MAGIC + json.dumps(header) + "\n" + ",".join(COLUMNS) + "\n")
 
     def append(self, sample: Sample) -> None:
         """Write one sample as a line."""
         times = (sample.before_s, sample.after_s, sample.wall_before_s, sample.wall_after_s)
         stamps = ",".join(f"{time_s:.6f}" for time_s in times)
-        self._file.write(f"{sample.sequence},{stamps},{sample.value!r},{sample.status.word}\n")
+        self._write(f"{sample.sequence},{stamps},{sample.value!r},{sample.status.word}\n")
+
+    def note_cost(self, cpu_s: float, elapsed_s: float) -> None:
+        """Write what the recorder used so far: CPU time in s, its worker's included, in `elapsed_s`."""
+        self._write(f"{COST}{json.dumps({'cpu_s': round(cpu_s, 4), 'elapsed_s': round(elapsed_s, 3)})}\n")
+
+    def _write(self, text: str) -> None:
+        self._waiting += text.encode("ascii")
+        try:
+            while self._waiting:
+                self._waiting = self._waiting[os.write(self._descriptor, self._waiting) :]
+        except OSError as error:
+            self.obstacle = error
+        else:
+            self.obstacle = None
 
     def __enter__(self) -> Self:
         return self
@@ -47,7 +70,7 @@ class TraceWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self._file.close()
+        os.close(self._descriptor)
 
 
 def read_trace_file(path: Path) -> tuple[SourceDescription, Trace]:
@@ -64,9 +87,28 @@ def read_trace_file(path: Path) -> tuple[SourceDescription, Trace]:
         raise PowerError(f"{path} is no trace file: it holds bytes that are not text.") from None
     lines = text.split("\n")[:-1]
     description = _parse_header(path, lines)
-    samples = [_parse_sample(path, number, line) for number, line in enumerate(lines[2:], start=3)]
-    trace = Trace.from_samples(samples, kind=description.kind, refresh_s=description.refresh_s, step=description.step)
+    samples = [
+        _parse_sample(path, number, line) for number, line in enumerate(lines[2:], start=3) if not line.startswith(COST)
+    ]
+    trace = Trace.from_samples(
+        samples,
+        kind=description.kind,
+        refresh_s=description.refresh_s,
+        step=description.step,
+        wrap_j=description.wrap_j,
+        lag_s=description.lag_s,
+        accuracy=description.accuracy,
+    )
     return description, trace
+
+
+def recorder_cost(path: Path) -> float | None:
+    """The share of one core that the recorder of a trace file used; None where it has not said so yet."""
+    lines = [line for line in path.read_text(encoding="ascii").split("\n")[:-1] if line.startswith(COST)]
+    if not lines:
+        return None
+    cost = json.loads(lines[-1].removeprefix(COST))
+    return float(cost["cpu_s"] / cost["elapsed_s"])
 
 
 def _parse_header(path: Path, lines: list[str]) -> SourceDescription:
