@@ -9,8 +9,9 @@ Origin = Literal["measured", "simulated", "modelled"]
 SourceName = Literal[
     "ipmi", "ipmitool", "freeipmi", "redfish", "rapl", "hwmon", "nvml", "cray", "slurm", "csv", "replay", "simulated"
 ]
-Scope = Literal["node", "node AC", "node DC", "CPU package", "DRAM", "GPU"]
-"""What the watts are of. "node" is a whole node by a meter that does not say on which side of the power supply."""
+Scope = Literal["node", "node AC", "node DC", "CPU package", "DRAM", "GPU", "component"]
+"""What the watts are of. "node" is a whole node by a meter that does not say on which side of the power supply;
+"component" is a part of a node that only the source's detail names, and is never taken for a node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,9 @@ class SourceDescription:
 
     `detail` says in words what is read, from which address and over what. All others are None where neither the source
     nor a calibration tells them: `refresh_s` between two updates, `step` (unit of the kind), `wrap_j` at which a
-    counter goes back to 0, `accuracy` as the share of its value that the source may be off (0.05 for 5 %), `lag_s` by
-    which it shows things late and `averaging_s` over which it takes its mean.
+    counter goes back to 0, `accuracy` as the share of its value that the source may be off (0.05 for 5 %),
+    `averaging_s` over which an update takes its mean and `lag_s` between the middle of that and the update.
+    `shows_updates` is True where it told fresh values from old ones in the recording.
     """
 
     name: SourceName
@@ -47,6 +49,7 @@ class SourceDescription:
     accuracy: float | None = None
     lag_s: float | None = None
     averaging_s: float | None = None
+    shows_updates: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The description as a JSON object."""

@@ -83,17 +83,20 @@ class HwmonSpec:
     """A power channel of a hardware monitor; the ACPI power meter is chip "power_meter".
 
     It is found by the chip's `name` file and the channel's number, never by hwmonN, which changes from boot to boot.
+    `device` is the name of the chip's device, such as ACPI000D:00 or 1-0040, where several chips share a name.
     """
 
     source: ClassVar[SourceName] = "hwmon"
     chip: str = "power_meter"
     channel: int = 1
     root: str = "/sys/class/hwmon"
+    device: str | None = None
 
     @property
     def place(self) -> str:
         """The chip and channel."""
-        return f"{self.root}, chip {self.chip}, power{self.channel}"
+        device = "" if self.device is None else f" ({self.device})"
+        return f"{self.root}, chip {self.chip}{device}, power{self.channel}"
 
 
 @dataclass(frozen=True, slots=True)
