@@ -80,7 +80,7 @@ def read_meter(load: Load, meter: Meter, random: np.random.Generator, *, told_la
     rows = np.flatnonzero(random.uniform(size=len(times)) < meter.dropped / 6.0)
     failed[np.minimum((rows[:, None] + np.arange(3)).ravel(), len(times) - 1)] = True
     status = np.where(failed, int(Status.FAILED), int(Status.OK))
-    late_s = meter.lag_s + 0.5 * meter.averaging_s + 0.5 * min(meter.poll_s, meter.refresh_s)
+    late_s = meter.lag_s + 0.5 * meter.averaging_s
     return Trace.from_arrays(
         times,
         np.where(failed, np.nan, values),

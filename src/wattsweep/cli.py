@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -143,23 +144,30 @@ def tables(
     """
     from wattsweep.config import load
     from wattsweep.planning import read_shards
+    from wattsweep.power.selection import AFTER_THE_FACT
     from wattsweep.runs import Layout, RunRecord
+    from wattsweep.runs.joining import Joiner
     from wattsweep.runs.staging import finished_runs
-    from wattsweep.tables import write_tables
+    from wattsweep.tables import Emissions, write_tables
 
-    layout = Layout(load(configfile).paths.results)
+    config = load(configfile)
+    layout = Layout(config.paths.results)
     experiments = {
         planned.experiment.experiment_id: planned.experiment
         for shard in read_shards(plan_folder)
         for planned in shard.experiments
     }
 
-    def records() -> Iterator[RunRecord]:
+    def groups() -> Iterator[list[RunRecord]]:
         for experiment_id in sorted(experiments):
             runs = finished_runs(layout, experiment_id)
-            yield from (runs[repetition] for repetition in sorted(runs))
+            yield [runs[repetition] for repetition in sorted(runs)]
 
-    counts = write_tables(records(), experiments, output)
+    records = chain.from_iterable(groups())
+    if config.power.source in AFTER_THE_FACT:
+        joiner = Joiner.for_runs(records, config.power)
+        records = chain.from_iterable(joiner.join(group) for group in groups())
+    counts = write_tables(records, experiments, output, Emissions.of(config.power))
     (output / "counts.json").write_text(json.dumps(counts.to_json(), indent=1) + "\n", encoding="utf-8")
     print(f"{counts.runs} runs of {counts.experiments} experiments in {output}; {counts.missing} planned runs missing")
 

@@ -314,7 +314,8 @@ def test_a_misread_counter_is_left_out_and_counted(wrap_j: float | None, wrong: 
     counted[10] = wrong
     trace = Trace.from_arrays(np.arange(21.0), counted, kind="energy", refresh_s=1.0, step=1.0, wrap_j=wrap_j)
     energy = integrate(trace, 0.0, 20.0, plausible=(0.0, 5000.0))
-    assert (energy.joules, energy.coverage, energy.n_excluded) == (pytest.approx(2000.0), 1.0, 1)
+    assert energy.joules == pytest.approx(2000.0)
+    assert (energy.coverage, energy.n_excluded) == (1.0, 1)
 
 
 def test_what_two_readings_of_a_whole_job_leave_open() -> None:

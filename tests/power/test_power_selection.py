@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from wattsweep.config.power import IpmiConfig, PowerConfig
+from wattsweep.config import IpmiConfig, PowerConfig
 from wattsweep.errors import PowerError
 from wattsweep.power import select_source
 from wattsweep.power.sources.specs import IpmiSpec, spec_from_json, spec_to_json

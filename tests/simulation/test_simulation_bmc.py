@@ -37,12 +37,13 @@ def test_its_password_is_random_and_not_in_its_arguments(bmc: SimulatedBmc) -> N
     assert bmc.password not in repr(bmc.source_spec)
 
 
-def test_two_clients_are_served_at_once(bmc: SimulatedBmc, tmp_path: Path) -> None:
-    with (
-        Recorder(bmc.source_spec, tmp_path / "a.csv", 0.1) as a,
-        Recorder(bmc.source_spec, tmp_path / "b.csv", 0.1) as b,
-    ):
-        assert set(a.trace().values) == set(b.trace().values) == {IDLE_W}
+def test_two_clients_are_served_at_once(
+    bmc: SimulatedBmc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Recorder(bmc.source_spec, tmp_path / "a.csv", 0.1) as a:
+        monkeypatch.setenv("WATTSWEEP_LOCKS", str(tmp_path / "other"))  # as from another node
+        with Recorder(bmc.source_spec, tmp_path / "b.csv", 0.1) as b:
+            assert set(a.trace().values) == set(b.trace().values) == {IDLE_W}
 
 
 def test_its_sensor_is_read_where_there_is_no_dcmi(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_its_sensor_is_read_where_there_is_no_dcmi(tmp_path: Path) -> None:
     ):
         assert "sensor 'System Power'" in recorder.description.detail
         assert recorder.description.step == 4.0
-        assert abs(recorder.trace().values[0] - 1000.0) <= 10.0 + 2.0
+        assert 1000.0 - 2.0 <= recorder.trace().values[0] <= 1020.0 + 2.0
 
 
 def test_a_port_in_use_is_an_error_with_a_remedy(bmc: SimulatedBmc) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from wattsweep.config.power import IpmiConfig, PowerConfig
+from wattsweep.config import IpmiConfig, PowerConfig
 from wattsweep.errors import PowerError
 from wattsweep.power import account_block
 from wattsweep.simulation.measuring import measuring
@@ -21,16 +21,17 @@ def test_a_block_is_measured_from_start_to_end(tmp_path: Path) -> None:
     with measuring(QUIET, "node7", tmp_path / "trace.csv") as measurement:
         assert measurement is not None
         assert "simulated" in measurement.selection_reason
-        assert (measurement.description.name, measurement.description.origin) == ("simulated", "simulated")
+        (recording,) = measurement.recordings
+        assert (recording.description.name, recording.description.origin) == ("simulated", "simulated")
         stamps = [time.monotonic()]
         for _ in range(3):
             time.sleep(0.4)
             stamps.append(time.monotonic())
         time.sleep(0.2)
-        assert measurement.alive()
-    assert not measurement.alive()
+        assert recording.alive()
+    assert not recording.alive()
     energy = account_block(
-        measurement.trace(),
+        recording.trace(),
         block=(stamps[1], stamps[2]),
         runs=[(stamps[1], stamps[2])],
         idle=[(stamps[0], stamps[1]), (stamps[2], stamps[3])],
@@ -52,8 +53,8 @@ def test_an_error_in_the_body_stops_the_recording(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="training failed"), measuring(QUIET, "n", tmp_path / "t.csv") as measurement:
         raise RuntimeError("training failed")
     assert measurement is not None
-    assert not measurement.alive()
-    assert len(measurement.trace()) >= 1
+    assert not measurement.recordings[0].alive()
+    assert len(measurement.recordings[0].trace()) >= 1
 
 
 def test_a_source_that_cannot_be_opened_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

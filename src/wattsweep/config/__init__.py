@@ -6,7 +6,8 @@
 
 from wattsweep.config.blocks import AnalysisConfig, Config, PathsConfig, SchedulingConfig, TrainingConfig
 from wattsweep.config.loading import load, parse
-from wattsweep.config.power import IpmiConfig, PowerConfig, SimulatedConfig
+from wattsweep.config.meters import IpmiConfig, SimulatedConfig
+from wattsweep.config.power import PowerConfig
 from wattsweep.config.sweeps import Hypercube
 
 __all__ = [

@@ -1,44 +1,43 @@
 """The `power` block: where watts come from and how long to look at them."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
+from wattsweep.config.meters import (
+    CsvConfig,
+    HwmonConfig,
+    IpmiConfig,
+    RedfishConfig,
+    ReplayConfig,
+    SimulatedConfig,
+)
 from wattsweep.config.types import Block, Duration
 
-SourceName = Literal["auto", "ipmi", "simulated", "none"]
+SourceName = Literal[
+    "auto",
+    "ipmi",
+    "ipmitool",
+    "freeipmi",
+    "redfish",
+    "rapl",
+    "hwmon",
+    "nvml",
+    "cray",
+    "slurm",
+    "csv",
+    "replay",
+    "simulated",
+    "none",
+]
+FurtherName = Literal["ipmi", "ipmitool", "freeipmi", "redfish", "rapl", "hwmon", "nvml", "cray"]
 
 
-class IpmiConfig(Block):
-    """How to reach the node's BMC. Credentials never stand here: they come from a file or the environment."""
-
-    address: str | None = Field(
-        default=None,
-        description="Address of a node's BMC; `{node}` becomes the node's short host name, as in "
-        "`{node}-bmc.example.org`. Without it the BMC is read in-band, through /dev/ipmi0.",
-    )
-    port: int = Field(default=623, ge=1, le=65535, description="UDP port of the BMC.")
-    credentials_file: Path | None = Field(
-        default=None,
-        description="YAML file with `username` and `password`, mode 0600. Without it the environment variables "
-        "WATTSWEEP_BMC_USERNAME and WATTSWEEP_BMC_PASSWORD are read.",
-    )
-    sensor: str | None = Field(
-        default=None,
-        description="Name of a sensor in watts, read where the BMC does not answer DCMI power readings. Without it "
-        "the only such sensor is taken; more than one is an error that lists them.",
-    )
-
-
-class SimulatedConfig(Block):
-    """The simulated BMC: watts = idle + slope x the node's CPU use. Its numbers are marked as simulated everywhere."""
-
-    idle_w: float = Field(default=100.0, ge=0, description="Power at no CPU use, in W.")
-    slope_w: float = Field(default=150.0, ge=0, description="Power added at full CPU use of the node, in W.")
-    refresh_s: Duration = Field(
-        default=1.0, gt=0, alias="refresh", description="Time between two updates of the simulated reading."
-    )
+def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] < 0 or bounds[0] >= bounds[1]:
+        raise ValueError("the bounds are the lowest and the highest power in W: at least 0, and the lower one first")
+    return bounds
 
 
 class PowerConfig(Block):
@@ -46,8 +45,13 @@ class PowerConfig(Block):
 
     source: SourceName = Field(
         default="auto",
-        description="`auto` takes the best real source found, else the simulated BMC, and says which and why; "
-        "`none` trains without measuring.",
+        description="`auto` takes the best source of the whole node that is found, else the simulated BMC, and says "
+        "which and why; `csv` and `slurm` are joined after the fact; `none` trains without measuring.",
+    )
+    also: tuple[FurtherName, ...] = Field(
+        default=(),
+        description="Further sources read at the same time, such as `rapl` or `nvml`. Each has its own trace and "
+        "energy; they are never added to the first.",
     )
     interval_s: Duration = Field(default=1.0, gt=0, alias="interval", description="Time between two readings.")
     min_window_s: Duration = Field(
@@ -79,5 +83,53 @@ class PowerConfig(Block):
         description="Longest time between two valid samples that counts as covered; without it, three refresh "
         "intervals of the source.",
     )
-    ipmi: IpmiConfig = Field(default_factory=IpmiConfig, description="The node's BMC.")
+    plausible_w: Annotated[tuple[float, float], AfterValidator(_rising)] = Field(
+        default=(0.0, 20_000.0),
+        alias="plausible",
+        description="Lowest and highest power in W that the node can draw; readings outside are excluded and counted, "
+        "and wraps of counters are told apart by it.",
+    )
+    stale_after_s: Duration | None = Field(
+        default=120.0,
+        gt=0,
+        alias="stale_after",
+        description="A value that a source repeats for longer is stale, unless the source shows that it is fresh; "
+        "`null` for meters so coarse that a steady load does not move them.",
+    )
+    carbon_intensity_g_per_kwh: float | None = Field(
+        default=None,
+        ge=0,
+        alias="carbon_intensity",
+        description="Emissions of the node's electricity in gCO2e/kWh; with it, tables have kgCO2e beside joules.",
+    )
+    pue: float = Field(
+        default=1.0,
+        ge=1,
+        description="Power usage effectiveness of the site: its whole energy over that of its computers. It counts in "
+        "kgCO2e, never in joules.",
+    )
+    ipmi: IpmiConfig = Field(default_factory=IpmiConfig, description="The node's BMC, over IPMI.")
+    redfish: RedfishConfig = Field(default_factory=RedfishConfig, description="The node's BMC, over Redfish.")
+    hwmon: HwmonConfig = Field(default_factory=HwmonConfig, description="A hardware monitor of the kernel.")
+    csv: CsvConfig = Field(default_factory=CsvConfig, description="The site's monitoring export.")
+    replay: ReplayConfig = Field(default_factory=ReplayConfig, description="A recorded trace, played back.")
     simulated: SimulatedConfig = Field(default_factory=SimulatedConfig, description="The simulated BMC.")
+
+    @model_validator(mode="after")
+    def _sources_have_what_they_need(self) -> Self:
+        needs: dict[str, tuple[str, str | Path | None]] = {
+            "csv": ("csv.path", self.csv.path),
+            "replay": ("replay.path", self.replay.path),
+            "redfish": ("redfish.url", self.redfish.url),
+        }
+        for name in (self.source, *self.also):
+            if name in needs and needs[name][1] is None:
+                raise ValueError(f"the source {name} needs {needs[name][0]}; set it, or choose another source")
+        twice = [name for name in self.also if name == self.source or self.also.count(name) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} is named twice among source and also; a source is read once")
+        if self.ipmi.address is not None and self.ipmi.address_file is not None:
+            raise ValueError("ipmi.address and ipmi.address_file are both set; give one of them")
+        if self.also and self.source in ("none", "csv", "slurm"):
+            raise ValueError(f"also needs a source that is read while training, but source is {self.source}")
+        return self

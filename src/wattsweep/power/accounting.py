@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from wattsweep.power.integration import Energy, integrate
-from wattsweep.power.trace import Trace
+from wattsweep.power.trace import Status, Trace
 
 Window = tuple[float, float]
 
 EDGE_TOLERANCE_S = 1e-6
+FROZEN_FOR_S = 5.0
+FROZEN_SAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +54,24 @@ def account_block(
     idle: Sequence[Window],
     min_coverage: float,
     max_gap_s: float | None = None,
+    plausible_w: tuple[float, float] | None = None,
+    may_be_frozen: bool = False,
     runs_at_once: int = 1,
 ) -> BlockEnergy:
     """The energy of a block and of its runs, from windows (start_s, end_s) on the monotonic clock.
 
     A run's gross energy is the block's mean power over its covered time x the run's duration; its interval is the
     block's interval x duration / block's duration, which holds the uncovered time too. Idle power is pooled over the
-    idle windows that reach `min_coverage`: sum of joules / sum of covered seconds; its interval is the pooled
-    interval, widened to hold the mean of each window. With P the idle power and d the duration, which is the window's
-    divided by `runs_at_once` where so many runs share each window:
+    idle windows that reach `min_coverage` and hold a valid sample: sum of joules / sum of covered seconds; its interval
+    is the pooled interval, widened to hold the mean of each window. With P the idle power and d the duration, which is
+    the window's divided by `runs_at_once` where so many runs share each window:
 
     net = gross - P d, net_lower = gross_lower - P_upper d, net_upper = gross_upper - P_lower d.
 
     When the block's coverage is below `min_coverage` (or 0) all energies of its runs are refused; when no idle window
-    reaches it, their net energies are. Refused energies are nan and the reason has the numbers.
+    reaches it, their net energies are. With `may_be_frozen` all are refused too where the source did not move at all
+    from idling to training or back (`frozen_edge`). Refused energies are nan and the reason has the numbers.
+    `plausible_w` are the bounds of `integrate`.
 
     Leave about two refresh intervals between the work and an idle window. Where they touch, the samples around the edge
     mix both, and the interval of the idle power grows by what that may come to (see `integrate`).
@@ -71,21 +79,26 @@ def account_block(
     Raises ValueError where the block is empty or a run lies outside it, PowerError where a counter decreases.
     """
     _check_runs(block, runs)
-    gross = integrate(trace, *block, max_gap=max_gap_s)
+    gross = integrate(trace, *block, max_gap=max_gap_s, plausible=plausible_w)
     block_s = block[1] - block[0]
     mean_w = gross.joules / (gross.coverage * block_s) if gross.coverage > 0 else math.nan
-    idle_w, idle_lower_w, idle_upper_w = _idle_power(trace, idle, min_coverage, max_gap_s)
+    idle_w, idle_lower_w, idle_upper_w = _idle_power(trace, idle, min_coverage, max_gap_s, plausible_w)
 
     refusals = []
-    block_refused = gross.coverage == 0 or gross.coverage < min_coverage
-    if block_refused:
+    if gross.coverage == 0 or gross.coverage < min_coverage:
         refusals.append(
             f"energy refused: valid samples cover {gross.coverage:.3f} of the block's {block_s:.3f} s "
-            f"({gross.n_samples} valid, {gross.n_excluded} excluded), less than power.min_coverage = {min_coverage:g}"
+            f"({gross.n_samples} valid, {_excluded(trace, block, gross)}), less than power.min_coverage = "
+            f"{min_coverage:g}"
         )
+    frozen = frozen_edge(trace, block, idle) if may_be_frozen else None
+    if frozen is not None:
+        refusals.append(f"energy refused: {frozen}")
+    block_refused = bool(refusals)
     if math.isnan(idle_w):
         refusals.append(
-            f"net energy refused: none of {len(idle)} idle windows is covered to power.min_coverage = {min_coverage:g}"
+            f"net energy refused: none of {len(idle)} idle windows holds a valid sample and is covered to "
+            f"power.min_coverage = {min_coverage:g}"
         )
     run_gross = _without_numbers(gross) if block_refused else gross
     return BlockEnergy(
@@ -131,6 +144,44 @@ def refused_energy(duration_s: float) -> RunEnergy:
     return RunEnergy(nothing, math.nan, math.nan, math.nan, duration_s)
 
 
+def frozen_edge(trace: Trace, block: Window, idle: Sequence[Window]) -> str | None:
+    """What speaks for a source that is frozen at an edge of the block: the same value while idling and training.
+
+    At an edge that an idle window is near, no valid sample differs from another over five refreshes, and at least five
+    samples and 5 s, on either side (or to the end of the idle window or the block). None where nothing speaks for it.
+    """
+    times, values = trace.times_s[trace.valid], trace.values[trace.valid]
+    reach_s = max(FROZEN_FOR_S, FROZEN_SAMPLES * max(trace.refresh_s or 0.0, trace.spacing_s or 0.0))
+    for start, end in idle:
+        before = end <= block[0] + EDGE_TOLERANCE_S
+        edge = block[0] if before else block[1]
+        low = max(start, end - reach_s) if before else max(block[0], edge - reach_s)
+        high = min(block[1], edge + reach_s) if before else min(end, start + reach_s)
+        near = (times >= low) & (times < high)
+        training = near & (times >= block[0]) & (times < block[1])
+        enough = min(int(training.sum()), int((near & ~training).sum())) >= FROZEN_SAMPLES
+        if enough and np.ptp(values[near]) == 0.0:
+            said = f"{values[near][0]:g} {'W' if trace.kind == 'power' else 'J'} {int(near.sum())} times"
+            return (
+                f"the source said {said} from {'idling to training' if before else 'training to idling'} without a "
+                "change: it is frozen, or too coarse for this load; where it is known to be that coarse, set "
+                "power.stale_after: null"
+            )
+    return None
+
+
+def _excluded(trace: Trace, block: Window, gross: Energy) -> str:
+    """How many samples of the block are excluded, by status."""
+    inside = (trace.times_s >= block[0]) & (trace.times_s < block[1])
+    counts = {status.word: int(np.count_nonzero(inside & (trace.status == status))) for status in Status}
+    counts.pop("ok")
+    words = [f"{count} {word}" for word, count in counts.items() if count]
+    others = gross.n_excluded - sum(counts.values())
+    if others > 0:
+        words.append(f"{others} not plausible")
+    return " and ".join(words) + " excluded" if words else "0 excluded"
+
+
 def _check_runs(block: Window, runs: Sequence[Window]) -> None:
     for start, end in runs:
         if not (block[0] - EDGE_TOLERANCE_S <= start <= end <= block[1] + EDGE_TOLERANCE_S):
@@ -138,11 +189,21 @@ def _check_runs(block: Window, runs: Sequence[Window]) -> None:
 
 
 def _idle_power(
-    trace: Trace, windows: Sequence[Window], min_coverage: float, max_gap_s: float | None
+    trace: Trace,
+    windows: Sequence[Window],
+    min_coverage: float,
+    max_gap_s: float | None,
+    plausible_w: tuple[float, float] | None,
 ) -> tuple[float, float, float]:
     """Pooled idle power in W with its lower and upper end; nan where no window is covered enough."""
-    energies = [(integrate(trace, start, end, max_gap=max_gap_s), end - start) for start, end in windows]
-    kept = [(energy, s) for energy, s in energies if energy.coverage > 0 and energy.coverage >= min_coverage]
+    energies = [
+        (integrate(trace, start, end, max_gap=max_gap_s, plausible=plausible_w), end - start) for start, end in windows
+    ]
+    kept = [
+        (energy, s)
+        for energy, s in energies
+        if energy.coverage > 0 and energy.coverage >= min_coverage and energy.n_samples > 0
+    ]
     if not kept:
         return math.nan, math.nan, math.nan
     total_s = sum(s for _, s in kept)

@@ -49,8 +49,8 @@ def integrate(
     of its first reading (`wattsweep.power.doubt.released`). A stretch between valid neighbours longer than `max_gap`
     seconds (default: three refresh intervals of the source, or three sampling intervals where those are longer) is not
     covered: it adds no joules and lowers the coverage. So is one over which a counter was reset, or may have wrapped
-    more than one number of times (`wattsweep.power.counters.unwrap`). A source that is known to show things late is
-    read that much later.
+    more than one number of times (`wattsweep.power.counters.unwrap`). A source whose lag is known is read that
+    much later, and later still by half the time that a reading may be old.
 
     The interval is [joules - d, joules + d + u x highest power], not below 0, with u the uncovered time and d by
     `wattsweep.power.doubt.doubt`, from step, refresh, lag, edges, gaps and accuracy. Without a covered stretch joules,
@@ -63,7 +63,7 @@ def integrate(
     """
     if not (np.isfinite(start) and np.isfinite(end) and end > start):
         raise ValueError(f"the window [{start}, {end}) is empty; its end must lie after its start")
-    late_s = trace.lag_s or 0.0
+    late_s = _late_s(trace)
     order = np.lexsort((trace.values, trace.times_s))
     times, values = trace.times_s[order] - start - late_s, trace.values[order]
     window_s = end - start
@@ -105,6 +105,16 @@ def _countable(trace: Trace, plausible: tuple[float, float] | None) -> Flags:
         return valid
     low, high = plausible
     return valid & (trace.values >= low) & (trace.values <= high)
+
+
+def _late_s(trace: Trace) -> float:
+    """How long after its moment a reading is taken on average: the known lag, and half of what its value may be old.
+
+    0 where the lag is not known: the interval then holds what it may be.
+    """
+    if trace.lag_s is None:
+        return 0.0
+    return trace.lag_s + 0.5 * min(trace.spacing_s or 0.0, trace.refresh_s or 0.0)
 
 
 def _default_gap(trace: Trace) -> float:

@@ -42,6 +42,8 @@ class Reader:
         self._failures = 0
         self._not_before_s = 0.0
         self._repeated: tuple[float, float] = (math.nan, 0.0)
+        self.shows_updates = False
+        """Whether the source has told a fresh value from an old one."""
 
     def description(self, timeout_s: float) -> SourceDescription:
         """Wait until the source is open. Raises PowerError when it cannot be opened, or not within `timeout_s`."""
@@ -135,6 +137,7 @@ class Reader:
 
     def _is_stale(self, value: float, now_s: float, fresh: bool | None) -> bool:
         last, since_s = self._repeated
+        self.shows_updates = self.shows_updates or fresh is not None
         if value != last or fresh:
             self._repeated = (value, now_s)
             return False

@@ -1,5 +1,6 @@
 """The parent's end of the recorder: it starts, watches and stops the process that samples a source."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,7 +22,8 @@ class Recorder:
 
     `path` must not exist: a record is never written over. `interval_s` is the time between two readings, at most 30 s,
     beyond which a BMC may close the session. A value that the source repeats for more than `stale_after_s` without
-    showing that it is fresh is `STALE`. As a context manager it starts on entry and stops on exit. When its process
+    showing that it is fresh is `STALE`. `known` are fields of the source's description that a calibration found, such
+    as `refresh_s` and `lag_s`. As a context manager it starts on entry and stops on exit. When its process
     dies `alive` says so and the file keeps every sample taken until then.
     """
 
@@ -32,6 +34,7 @@ class Recorder:
         interval_s: float,
         *,
         stale_after_s: float | None = None,
+        known: Mapping[str, float] | None = None,
         ready_timeout_s: float = READY_TIMEOUT_S,
     ) -> None:
         if not 0 < interval_s <= LONGEST_INTERVAL_S:
@@ -48,6 +51,7 @@ class Recorder:
                 "interval_s": interval_s,
                 "ready_timeout_s": ready_timeout_s,
                 "stale_after_s": stale_after_s,
+                "known": dict(known or {}),
             },
             name=f"The recorder of {spec.place}",
             timeout_s=2 * ready_timeout_s + START_MARGIN_S,

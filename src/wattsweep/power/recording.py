@@ -1,7 +1,7 @@
 """The recorder's own process: `python -m wattsweep.power.recording`, started by `wattsweep.power.recorder`.
 
-Fed {"spec", "path", "interval_s", "ready_timeout_s", "stale_after_s"} as one JSON line, it takes the lock of the
-source, has a worker open it, reads it on absolute deadlines of the monotonic clock and appends every sample to the
+Fed {"spec", "path", "interval_s", "ready_timeout_s", "stale_after_s", "known"} as one JSON line, it takes the lock of
+the source, has a worker open it, reads it on absolute deadlines of the monotonic clock and appends every sample to the
 trace file. It says {"ready": description} after its first good sample, or {"error": words}.
 """
 
@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from wattsweep.errors import PowerError
@@ -22,7 +23,7 @@ from wattsweep.power.trace import Sample, Status
 from wattsweep.power.tracefile import TraceWriter
 
 LEAST_READ_TIMEOUT_S = 2.0
-COST_EVERY_S = 60.0
+NOTE_EVERY_S = 60.0
 
 
 def record(lifeline: Lifeline) -> None:
@@ -35,6 +36,7 @@ def record(lifeline: Lifeline) -> None:
         reader = Reader(spec, stale_after_s=lifeline.spec["stale_after_s"])
         try:
             description = reader.description(float(lifeline.spec["ready_timeout_s"]))
+            description = replace(description, **lifeline.spec["known"])
             with TraceWriter(path, description, float(lifeline.spec["interval_s"])) as writer:
                 _sample(lifeline, reader, writer, description)
         finally:
@@ -45,7 +47,7 @@ def _sample(lifeline: Lifeline, reader: Reader, writer: TraceWriter, description
     interval_s, ready_timeout_s = float(lifeline.spec["interval_s"]), float(lifeline.spec["ready_timeout_s"])
     read_timeout_s = max(interval_s, LEAST_READ_TIMEOUT_S)
     first_s = noted_s = time.monotonic()
-    ready, number, tick, obstructed = False, 0, 0, False
+    ready, number, tick, obstructed, told = False, 0, 0, False, False
     while not lifeline.wait(first_s + tick * interval_s - time.monotonic()):
         sample = reader.read(number, read_timeout_s)
         writer.append(sample)
@@ -55,8 +57,9 @@ def _sample(lifeline: Lifeline, reader: Reader, writer: TraceWriter, description
             ready = True
         if not ready and now_s - first_s > ready_timeout_s:
             raise PowerError(_no_good_sample(description, sample, ready_timeout_s))
-        if now_s - noted_s > COST_EVERY_S:
-            writer.note_cost(_cpu_s(), now_s - first_s)
+        if now_s - noted_s > NOTE_EVERY_S or reader.shows_updates != told:
+            told = reader.shows_updates
+            writer.note(_cpu_s(), now_s - first_s, told)
             noted_s = now_s
         if (writer.obstacle is not None) != obstructed:
             obstructed = not obstructed
@@ -64,7 +67,7 @@ def _sample(lifeline: Lifeline, reader: Reader, writer: TraceWriter, description
         # a read longer than the interval skips the deadlines it missed; the others stay where they were
         number, tick = number + 1, max(tick + 1, math.ceil((time.monotonic() - first_s) / interval_s))
     reader.close()
-    writer.note_cost(_cpu_s(), time.monotonic() - first_s)
+    writer.note(_cpu_s(), time.monotonic() - first_s, told)
 
 
 def _cpu_s() -> float:

@@ -57,8 +57,8 @@ class Trace:
     stand around each read on the node's monotonic clock, `wall_s` is the middle of the read in Unix time (nan where
     unknown), `status` holds `Status` codes. `refresh_s` is the time between two updates of the source and `step` its
     smallest change (in the unit of `values`); None where neither the source nor the samples tell. `wrap_j` is the value
-    at which a counter goes back to 0 (None: never), `lag_s` how late the source shows things where that was calibrated,
-    `accuracy` the share of its value that it states to be off by.
+    at which a counter goes back to 0 (None: never), `lag_s` the time from the middle of what an update shows to the
+    update (None: not known), `accuracy` the share of its value that it states to be off by.
     """
 
     sequence: NDArray[np.int64]

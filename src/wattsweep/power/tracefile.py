@@ -2,12 +2,13 @@
 
 Line 1 is `# wattsweep-trace ` and a JSON object (version, source description, interval_s), line 2 the column names,
 each further line one sample. A line is whole when it ends in a newline. Lines that begin with `# recorder ` hold what
-the recorder itself used so far, as a JSON object (cpu_s, elapsed_s).
+the recorder itself used so far, and whether the source told fresh values from old ones, as a JSON object (cpu_s,
+elapsed_s, shows_updates).
 """
 
 import json
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,9 +51,10 @@ class TraceWriter:
         stamps = ",".join(f"{time_s:.6f}" for time_s in times)
         self._write(f"{sample.sequence},{stamps},{sample.value!r},{sample.status.word}\n")
 
-    def note_cost(self, cpu_s: float, elapsed_s: float) -> None:
-        """Write what the recorder used so far: CPU time in s, its worker's included, in `elapsed_s`."""
-        self._write(f"{COST}{json.dumps({'cpu_s': round(cpu_s, 4), 'elapsed_s': round(elapsed_s, 3)})}\n")
+    def note(self, cpu_s: float, elapsed_s: float, shows_updates: bool) -> None:
+        """Write what the recorder used so far (CPU time in s, its worker's included) and what it saw of the source."""
+        facts = {"cpu_s": round(cpu_s, 4), "elapsed_s": round(elapsed_s, 3), "shows_updates": shows_updates}
+        self._write(f"{COST}{json.dumps(facts)}\n")
 
     def _write(self, text: str) -> None:
         self._waiting += text.encode("ascii")
@@ -87,6 +89,9 @@ def read_trace_file(path: Path) -> tuple[SourceDescription, Trace]:
         raise PowerError(f"{path} is no trace file: it holds bytes that are not text.") from None
     lines = text.split("\n")[:-1]
     description = _parse_header(path, lines)
+    notes = [json.loads(line.removeprefix(COST)) for line in lines[2:] if line.startswith(COST)]
+    if any(note.get("shows_updates") for note in notes):
+        description = replace(description, shows_updates=True)
     samples = [
         _parse_sample(path, number, line) for number, line in enumerate(lines[2:], start=3) if not line.startswith(COST)
     ]

@@ -12,8 +12,8 @@ from wattsweep.hardware import gpu_memory_bytes, memory_bytes
 from wattsweep.planning import PlannedExperiment
 from wattsweep.runs.checkpoints import Attempt, RunCheckpoints, identify
 from wattsweep.runs.layout import Layout
-from wattsweep.runs.record import DataFacts, Network, Phase, Provenance, RunRecord
-from wattsweep.runs.staging import StagedBlock, trained_s
+from wattsweep.runs.record import DataFacts, Network, Phase, Provenance, RunRecord, trained_s
+from wattsweep.runs.staging import StagedBlock
 from wattsweep.training import (
     Architecture,
     Engine,
@@ -53,11 +53,15 @@ def is_done(planned: PlannedExperiment, finished: Mapping[int, RunRecord], targe
         return False
     if target.min_training_s == 0:
         return True
+    awaiting: dict[str, list[RunRecord]] = {}
+    for record in finished.values():
+        if "power_awaited" in record.provenance:
+            awaiting.setdefault(record.provenance["block_id"], []).append(record)
     return any(
         target.reached(record.power.block_runs, record.power.block_training_s + record.measured_earlier_s)
         for record in finished.values()
         if record.power is not None
-    )
+    ) or any(target.reached(len(block), trained_s(block)) for block in awaiting.values())
 
 
 def measured_s(records: Sequence[RunRecord]) -> float:
@@ -217,6 +221,7 @@ def train_runs(
             utc_offset_s=time.time() - time.monotonic(),
             runs_at_once=len(runs),
             segments=checkpoints.segments,
+            marks=one.marks,
         )
         for run, parts, one in zip(runs, splits, trained, strict=True)
     ]

@@ -26,8 +26,11 @@ FORMAT = "wattsweep-run"
 SCHEMA_VERSION = 1
 
 TRACE_UNITS = {"sequence": "1", "before_s": "s", "after_s": "s", "wall_s": "s", "values": "W", "status": "1"}
+TRACE_FACTS = ("kind", "refresh_s", "step", "wrap_j", "lag_s", "accuracy")
 BLOCK_ATTRIBUTES = [
-    field.name for field in fields(RunPower) if field.name not in ("source", "selected_because", "trace", "energy")
+    field.name
+    for field in fields(RunPower)
+    if field.name not in ("source", "selected_because", "trace", "energy", "epoch_energy_j")
 ]
 
 T = TypeVar("T")
@@ -99,8 +102,12 @@ def _write(file: h5py.File, record: RunRecord) -> None:
     phases.create_dataset("end_s", data=[phase.end_s for phase in record.phases]).attrs["unit"] = "s"
     for number, segment in enumerate(record.segments):
         write_segment(file.create_group(f"segments/{number}"), segment)
+    if record.marks is not None:
+        file.create_dataset("marks", data=record.marks).attrs["columns"] = ["epoch", "end_s"]
     if record.power is not None:
         _write_power(file.create_group("power"), record.power)
+    for number, power in enumerate(record.also):
+        _write_power(file.create_group(f"also/{number}"), power)
 
 
 def write_segment(group: h5py.Group, segment: Segment) -> None:
@@ -155,10 +162,13 @@ def _write_power(group: h5py.Group, power: RunPower) -> None:
     group.attrs["selected_because"] = power.selected_because
     _write_attributes(group.create_group("block"), {name: getattr(power, name) for name in BLOCK_ATTRIBUTES})
     _write_measured(group, power)
+    if power.epoch_energy_j is not None:
+        energies = group.create_dataset("epoch_energy_j", data=power.epoch_energy_j)
+        energies.attrs["columns"] = ["joules", "lower", "upper"]
 
 
 def _write_trace(group: h5py.Group, trace: Trace) -> None:
-    _write_attributes(group, {"kind": trace.kind, "refresh_s": trace.refresh_s, "step": trace.step})
+    _write_attributes(group, {name: getattr(trace, name) for name in TRACE_FACTS})
     for name, unit in TRACE_UNITS.items():
         column = getattr(trace, name)
         group.create_dataset(name, data=column, fletcher32=len(column) > 0, chunks=len(column) > 0 or None)
@@ -166,12 +176,9 @@ def _write_trace(group: h5py.Group, trace: Trace) -> None:
 
 
 def _read_trace(group: h5py.Group) -> Trace:
-    return Trace(
-        **{name: group[name][()] for name in TRACE_UNITS},
-        kind=group.attrs["kind"],
-        refresh_s=_attributes(group).get("refresh_s"),
-        step=_attributes(group).get("step"),
-    )
+    columns: dict[str, Any] = {name: group[name][()] for name in TRACE_UNITS}
+    facts: dict[str, Any] = {name: _attributes(group).get(name) for name in TRACE_FACTS}
+    return Trace(**columns, **facts)
 
 
 def _write_attributes(group: h5py.Group, values: Mapping[str, Any]) -> None:
@@ -199,6 +206,10 @@ def _read(file: h5py.File) -> RunRecord:
         power=_read_power(file["power"]) if "power" in file else None,
         runs_at_once=int(file.attrs.get("runs_at_once", 1)),
         segments=read_segments(file),
+        marks=file["marks"][()] if "marks" in file else None,
+        also=tuple(_read_power(file["also"][str(number)]) for number in range(len(file["also"])))
+        if "also" in file
+        else (),
     )
 
 
@@ -210,7 +221,10 @@ def _read_phases(group: h5py.Group) -> tuple[Phase, ...]:
 
 def _read_power(group: h5py.Group) -> RunPower:
     return RunPower(
-        selected_because=str(group.attrs["selected_because"]), **_read_measured(group), **_attributes(group["block"])
+        selected_because=str(group.attrs["selected_because"]),
+        epoch_energy_j=group["epoch_energy_j"][()] if "epoch_energy_j" in group else None,
+        **_read_measured(group),
+        **_attributes(group["block"]),
     )
 
 

@@ -5,6 +5,7 @@ staged/AB/EXPERIMENT/BLOCK/   trained runs whose energy is not known yet, and ho
 checkpoints/AB/EXPERIMENT/    where the runs in training stand
 compiled/MACHINE/             compiled programs, for the next shard on such a machine
 traces/ATTEMPT.csv            what a recorder wrote while a shard was executed
+nodes/NODE.json               what calibrations found of a node's sources
 """
 
 from dataclasses import dataclass
@@ -44,6 +45,11 @@ class Layout:
     def compiled(self) -> Path:
         """Store of compiled programs."""
         return self.results / "compiled"
+
+    @property
+    def nodes(self) -> Path:
+        """Folder of what is known of the nodes' sources."""
+        return self.results / "nodes"
 
     def trace(self, attempt: str) -> Path:
         """File that the recorder of an attempt at a shard writes."""

@@ -1,6 +1,7 @@
 """What one run leaves behind: the content of a run file, as plain values."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,8 +97,12 @@ class RunPower:
     """How a run's power was measured and what came of it.
 
     The trace spans the block from its idle_before to its idle_after. `block_training_s` is the time for which the
-    block's `block_runs` runs trained. `idle_w` and `mean_w` are the block's idle and mean power; `reason` is empty
-    where `status` is "ok". The energy of a run with segments includes theirs.
+    block's `block_runs` runs trained. `idle_w` and `mean_w` are the block's idle and mean power, `block_gross_j` its
+    gross energy, `setup_j` that of the setup before it, each with its interval and nan where refused or not measured;
+    `reason` is empty where `status` is "ok". The energy of a run with segments includes theirs.
+
+    `epoch_energy_j` is the gross energy of each epoch of the last training, [epochs, 3]: joules, lower and upper end;
+    None where an epoch is shorter than one refresh of the source, or runs were trained side by side.
     """
 
     source: SourceDescription
@@ -115,6 +120,13 @@ class RunPower:
     status: Literal["ok", "refused"]
     reason: str
     energy: RunEnergy
+    block_gross_j: float = math.nan
+    block_gross_lower_j: float = math.nan
+    block_gross_upper_j: float = math.nan
+    setup_j: float = math.nan
+    setup_lower_j: float = math.nan
+    setup_upper_j: float = math.nan
+    epoch_energy_j: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +137,9 @@ class RunRecord:
     monotonic time gives Unix time. `power` is None where power was not measured, or not yet (a staged run).
 
     `runs_at_once` runs were trained side by side and share the training window: each has that part of its energy.
-    `segments` are what earlier attempts trained of it; the training window is that of the last attempt.
+    `segments` are what earlier attempts trained of it; the training window is that of the last attempt. `marks` are
+    moments of it, [n, 2]: an epoch's number, from 1, and when it ended (s, monotonic clock). `also` is what further
+    sources said of the same block, each of its own scope; they are no part of `power`.
     """
 
     run: Run
@@ -139,6 +153,8 @@ class RunRecord:
     power: RunPower | None = None
     runs_at_once: int = 1
     segments: tuple[Segment, ...] = ()
+    marks: NDArray[np.float64] | None = None
+    also: tuple[RunPower, ...] = ()
 
     @property
     def training_s(self) -> float:
@@ -177,3 +193,9 @@ class RunRecord:
         """When its training began, in Unix time."""
         first = self.segments[0] if self.segments else None
         return first.start_s + first.utc_offset_s if first else self.training.start_s + self.utc_offset_s
+
+
+def trained_s(records: Sequence[RunRecord]) -> float:
+    """How long a block trained, for records of it, earlier segments apart: runs side by side share their window."""
+    windows = {(record.training.start_s, record.training.end_s) for record in records}
+    return math.fsum(end_s - start_s for start_s, end_s in windows)

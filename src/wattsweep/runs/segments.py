@@ -46,6 +46,8 @@ def measured(segment: Segment, trace_path: Path, runs_at_once: int, power: Power
             idle=idle,
             min_coverage=power.min_coverage,
             max_gap_s=power.max_gap_s,
+            plausible_w=power.plausible_w,
+            may_be_frozen=power.stale_after_s is not None and not source.shows_updates,
             runs_at_once=runs_at_once,
         )
     except PowerError as error:

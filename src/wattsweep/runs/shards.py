@@ -18,8 +18,8 @@ from wattsweep.planning import PlannedExperiment, Shard
 from wattsweep.runs.blocks import BlockTarget, BlockWork, is_done, train_block
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.provenance import provenance, version
-from wattsweep.runs.record import Phase, PhaseName, Provenance, RunRecord
-from wattsweep.runs.staging import Metering, StagedBlock, finish_block, finished_runs, recover, trained_s
+from wattsweep.runs.record import Phase, PhaseName, Provenance, RunRecord, trained_s
+from wattsweep.runs.staging import Metering, StagedBlock, finish_block, finished_runs, recover
 from wattsweep.simulation.measuring import Measurement, measuring
 from wattsweep.training import compilation_cache, configure
 
@@ -143,7 +143,7 @@ def _remove_checkpoints(layout: Layout, planned: PlannedExperiment) -> None:
 def _create_block(
     planned: PlannedExperiment, layout: Layout, measurement: Measurement | None, block_id: str
 ) -> StagedBlock:
-    metering = None if measurement is None else Metering(measurement.path, measurement.selection_reason)
+    metering = None if measurement is None else Metering.of(measurement)
     return StagedBlock.create(layout.staged(planned.experiment.experiment_id) / block_id, metering)
 
 
@@ -160,12 +160,14 @@ _dataset = lru_cache(maxsize=2)(load)
 def _metered(power: PowerConfig, layout: Layout, attempt: str, report: Report) -> Iterator[Measurement | None]:
     trace_path = layout.trace(attempt)
     trace_path.parent.mkdir(parents=True, exist_ok=True)
-    with measuring(power, node_name(), trace_path) as measurement:
+    with measuring(power, node_name(), trace_path, profiles=layout.nodes) as measurement:
         if measurement is None:
             report("power: not measured (power.source is none)")
         else:
-            report(f"power: {measurement.description.detail} [{measurement.description.origin}]")
             report(f"power: {measurement.selection_reason}")
+            for recording in measurement.recordings:
+                source = recording.description
+                report(f"power: {source.detail} [{source.origin}, {source.scope}]")
         yield measurement
 
 
@@ -173,7 +175,7 @@ def _idle(measurement: Measurement | None, power: PowerConfig, name: PhaseName) 
     """Do nothing for an idle window, measured; None where power is not."""
     if measurement is None:
         return None
-    guard_s = GUARD_REFRESHES * max(power.interval_s, measurement.description.refresh_s or 0.0)
+    guard_s = GUARD_REFRESHES * max(power.interval_s, measurement.refresh_s)
     time.sleep(guard_s)
     start_s = time.monotonic()
     time.sleep(power.idle_window_s + guard_s)

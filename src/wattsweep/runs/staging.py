@@ -6,29 +6,51 @@ from the trace that its recorder left, so nothing that was trained is trained ag
 """
 
 import json
-import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wattsweep.config import PowerConfig
 from wattsweep.errors import PowerError, RunFileError
-from wattsweep.power import SourceDescription, Trace, account_block, read_trace_file
+from wattsweep.power import read_trace_file
+from wattsweep.runs.energies import MeasuredBy, with_power
 from wattsweep.runs.files import read_run, write_run
 from wattsweep.runs.layout import Layout
-from wattsweep.runs.record import Phase, RunPower, RunRecord
-from wattsweep.runs.segments import trace_around, with_energy
+from wattsweep.runs.record import Phase, RunRecord
+from wattsweep.simulation.measuring import Measurement
 
 MEASUREMENT_FILE = "measurement.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Metering:
-    """How a block is measured: where its trace is being written, and why that source was chosen."""
+class RecordedTrace:
+    """Where a source's trace is being written, and why that source was chosen."""
 
-    trace_path: Path
+    path: Path
     selected_because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """How a block is measured: the trace of its source, then those of further ones.
+
+    There is none where energies are joined after the fact from the source `awaited`.
+    """
+
+    traces: tuple[RecordedTrace, ...]
+    awaited: str | None = None
+
+    @classmethod
+    def of(cls, measurement: Measurement) -> "Metering":
+        """What a measurement in progress writes."""
+        traces = tuple(RecordedTrace(one.path, one.reason) for one in measurement.recordings)
+        return cls(traces, measurement.awaited)
+
+    @property
+    def trace_path(self) -> Path | None:
+        """The trace of the block's source, if one is being written."""
+        return self.traces[0].path if self.traces else None
 
 
 class StagedBlock:
@@ -42,7 +64,8 @@ class StagedBlock:
         """An empty block; `metering` is None where power is not measured."""
         folder.mkdir(parents=True)
         if metering is not None:
-            document = asdict(metering) | {"trace_path": str(metering.trace_path)}
+            traces = [{"path": str(one.path), "selected_because": one.selected_because} for one in metering.traces]
+            document = {"traces": traces, "awaited": metering.awaited}
             (folder / MEASUREMENT_FILE).write_text(json.dumps(document), encoding="utf-8")
         return cls(folder)
 
@@ -57,7 +80,8 @@ class StagedBlock:
         if not path.exists():
             return None
         document = json.loads(path.read_text(encoding="utf-8"))
-        return Metering(Path(document["trace_path"]), document["selected_because"])
+        traces = tuple(RecordedTrace(Path(one["path"]), one["selected_because"]) for one in document["traces"])
+        return Metering(traces, document["awaited"])
 
     def add(self, record: RunRecord) -> None:
         """Keep a trained run."""
@@ -77,8 +101,9 @@ def finish_block(block: StagedBlock, layout: Layout, power: PowerConfig, idle_af
     """Write the finished run files of a block and remove it; the block's records.
 
     Files that an interrupted call wrote stay as they are, and tell the idling after the block where `idle_after` is
-    None. A block that ended without is charged the idle power of idle_before alone. Where the trace cannot be read the
-    runs are kept without power, and `power_lost` in their provenance says why.
+    None. A block that ended without is charged the idle power of idle_before alone. Where a trace cannot be read the
+    runs are kept without its power, and `power_lost` in their provenance says why. Runs whose power is joined after the
+    fact have `power_awaited` and their block's `block_id` there.
     """
     records = block.records()
     written = [read_run(path) for record in records if (path := layout.run(record.run)).exists()]
@@ -87,13 +112,7 @@ def finish_block(block: StagedBlock, layout: Layout, power: PowerConfig, idle_af
         records = [replace(record, phases=(*record.phases, idle_after)) for record in records]
     metering = block.metering() if records else None
     if metering is not None:
-        try:
-            description, trace = read_trace_file(metering.trace_path)
-        except PowerError as error:
-            lost = {"power_lost": f"the trace of block {block.block_id} cannot be read: {error}"}
-            records = [replace(record, provenance={**record.provenance, **lost}) for record in records]
-        else:
-            records = _with_power(records, block.block_id, metering.selected_because, description, trace, power)
+        records = _measured(records, block.block_id, metering, power)
     done = {record.run.run_id for record in written}
     for record in records:
         if record.run.run_id not in done:
@@ -123,49 +142,28 @@ def finished_runs(layout: Layout, experiment_id: str) -> dict[int, RunRecord]:
     return {record.run.repetition: record for record in records}
 
 
-def _with_power(
-    records: Sequence[RunRecord],
-    block_id: str,
-    selected_because: str,
-    description: SourceDescription,
-    trace: Trace,
-    power: PowerConfig,
-) -> list[RunRecord]:
-    windows = [(record.training.start_s, record.training.end_s) for record in records]
-    block = (windows[0][0], windows[-1][1])
-    phases = [phase for phase in records[0].phases if phase.name in ("idle_before", "idle_after")]
-    idle = [(phase.start_s, phase.end_s) for phase in phases]
-    trace = trace_around(trace, [block, *idle], power.interval_s)
-    account = account_block(
-        trace,
-        block=block,
-        runs=windows,
-        idle=idle,
-        min_coverage=power.min_coverage,
-        max_gap_s=power.max_gap_s,
-        runs_at_once=records[0].runs_at_once,
-    )
-    shared = RunPower(
-        source=description,
-        selected_because=selected_because,
-        trace=trace,
-        block_id=block_id,
-        block_start_s=block[0],
-        block_end_s=block[1],
-        block_runs=len(records),
-        block_training_s=trained_s(records),
-        idle_w=account.idle_w,
-        idle_lower_w=account.idle_lower_w,
-        idle_upper_w=account.idle_upper_w,
-        mean_w=account.mean_w,
-        status=account.status,
-        reason=account.reason,
-        energy=account.runs[0],
-    )
-    return [with_energy(record, shared, energy) for record, energy in zip(records, account.runs, strict=True)]
-
-
-def trained_s(records: Sequence[RunRecord]) -> float:
-    """How long a block trained, for records of it, earlier segments apart: runs side by side share their window."""
-    windows = {(record.training.start_s, record.training.end_s) for record in records}
-    return math.fsum(end_s - start_s for start_s, end_s in windows)
+def _measured(records: Sequence[RunRecord], block_id: str, metering: Metering, power: PowerConfig) -> list[RunRecord]:
+    """The records with what each of the block's traces says of them."""
+    notes: dict[str, str] = {}
+    if metering.awaited is not None:
+        notes = {"power_awaited": metering.awaited, "block_id": block_id}
+    lost = []
+    measured = list(records)
+    for number, recorded in enumerate(metering.traces):
+        try:
+            description, trace = read_trace_file(recorded.path)
+        except PowerError as error:
+            lost.append(f"a trace of block {block_id} cannot be read: {error}")
+            continue
+        source = MeasuredBy(block_id, recorded.selected_because, description, trace)
+        if number == 0:
+            measured = with_power(measured, source, power)
+        else:
+            others = with_power([replace(record, power=None, also=()) for record in records], source, power)
+            measured = [
+                replace(record, also=(*record.also, other.power)) if other.power else record
+                for record, other in zip(measured, others, strict=True)
+            ]
+    if lost:
+        notes["power_lost"] = "; ".join(lost)
+    return [replace(record, provenance={**record.provenance, **notes}) for record in measured] if notes else measured

@@ -9,6 +9,7 @@ Which function to use when:
 """
 
 from wattsweep.tables.reading import read_experiments, read_runs
+from wattsweep.tables.rows import Emissions
 from wattsweep.tables.writing import TableCounts, write_tables
 
-__all__ = ["TableCounts", "read_experiments", "read_runs", "write_tables"]
+__all__ = ["Emissions", "TableCounts", "read_experiments", "read_runs", "write_tables"]

@@ -105,6 +105,11 @@ PER_DATUM = (
     "the rows that a partial last batch lacks."
 )
 
+SCOPES = (
+    "What the source's watts are of: node (AC or DC where the meter says which), CPU package, DRAM, GPU or another "
+    "component. Energies of two scopes are never added."
+)
+
 RUNS = Table(
     "runs.parquet",
     "one run",
@@ -123,7 +128,7 @@ RUNS = Table(
         Column("runs_at_once", INT, "runs", "Runs trained side by side in that time; each has its part of the energy."),
         Column("n_segments", INT, "", "Parts it was trained in: more than 1 where it went on from a checkpoint."),
         Column("power_source", TEXT, "", "Kind of source that was read, null where none was."),
-        Column("power_scope", TEXT, "", "What the source's watts are of: node."),
+        Column("power_scope", TEXT, "", SCOPES),
         ORIGIN,
         Column("power_detail", TEXT, "", "What was read, from where and over what."),
         Column("power_selected_because", TEXT, "", "Why this source was taken."),
@@ -144,6 +149,18 @@ RUNS = Table(
         Column("energy_net_j", FLOAT, "J", "Gross energy - idle power x duration."),
         Column("energy_net_lower_j", FLOAT, "J", "Lower end of its interval."),
         Column("energy_net_upper_j", FLOAT, "J", "Upper end of its interval."),
+        Column("energy_setup_j", FLOAT, "J", "Gross energy of the setup before the block; it is in no run's energy."),
+        Column("energy_setup_lower_j", FLOAT, "J", "Lower end of its interval."),
+        Column("energy_setup_upper_j", FLOAT, "J", "Upper end of its interval."),
+        Column("block_energy_gross_j", FLOAT, "J", "Gross energy of the whole block, its pauses included."),
+        Column("block_energy_gross_lower_j", FLOAT, "J", "Lower end of its interval."),
+        Column("block_energy_gross_upper_j", FLOAT, "J", "Upper end of its interval."),
+        Column(
+            "emissions_kgco2e",
+            FLOAT,
+            "kgCO2e",
+            "energy_gross_j x power.pue x power.carbon_intensity; null where the configuration gives none.",
+        ),
         Column("idle_w", FLOAT, "W", "Power of the idle node around the block."),
         Column("idle_lower_w", FLOAT, "W", "Lower end of its interval."),
         Column("idle_upper_w", FLOAT, "W", "Upper end of its interval."),
@@ -160,6 +177,44 @@ RUNS = Table(
         Column("test_loss_best", FLOAT, "", "Least test loss over the epochs."),
         Column("test_loss_best_epoch", INT, "epochs", "The epoch of that loss, from 1."),
         Column("test_accuracy", FLOAT, "", "Test accuracy at the last epoch."),
+    ),
+)
+
+_OF_A_SOURCE = (
+    "power_source",
+    "power_scope",
+    "power_origin",
+    "power_detail",
+    "power_selected_because",
+    "block_id",
+    "energy_status",
+    "energy_reason",
+    "energy_gross_j",
+    "energy_gross_lower_j",
+    "energy_gross_upper_j",
+    "energy_net_j",
+    "energy_net_lower_j",
+    "energy_net_upper_j",
+    "energy_setup_j",
+    "energy_setup_lower_j",
+    "energy_setup_upper_j",
+    "idle_w",
+    "idle_lower_w",
+    "idle_upper_w",
+    "mean_w",
+    "coverage",
+    "n_samples",
+    "n_refreshes",
+    "refresh_s",
+)
+
+SOURCES = Table(
+    "sources.parquet",
+    "one run by one of the sources that were read",
+    (
+        *(column for column in RUNS.columns if column.name in ("run_id", "experiment_id", "repetition")),
+        Column("first", FLAG, "", "Whether it is the source of power.source, whose energy runs.parquet has."),
+        *(column for column in RUNS.columns if column.name in _OF_A_SOURCE),
     ),
 )
 
@@ -219,4 +274,4 @@ EXPERIMENTS = Table(
     ),
 )
 
-TABLES: tuple[Table, ...] = (RUNS, EPOCHS, EXPERIMENTS)
+TABLES: tuple[Table, ...] = (RUNS, SOURCES, EPOCHS, EXPERIMENTS)

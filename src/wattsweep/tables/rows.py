@@ -2,28 +2,50 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wattsweep.config import PowerConfig
 from wattsweep.errors import AnalysisError
 from wattsweep.grid import Experiment
-from wattsweep.runs.record import RunRecord
-from wattsweep.tables.columns import PROVENANCE, RUNS
+from wattsweep.runs.record import RunPower, RunRecord
+from wattsweep.tables.columns import PROVENANCE, RUNS, SOURCES
 from wattsweep.training import HISTORY_NAMES
 
 Row = dict[str, Any]
 
 NOT_MEASURED = "power was not measured"
+AWAITED = "power is joined after the fact, and was not yet"
+JOULES_PER_KWH = 3.6e6
 
 
-def run_row(record: RunRecord, planned: Experiment | None) -> Row:
+@dataclass(frozen=True, slots=True)
+class Emissions:
+    """What a joule of the node emits: gCO2e per kWh of its electricity, and the site's power usage effectiveness."""
+
+    g_per_kwh: float
+    pue: float
+
+    @classmethod
+    def of(cls, power: PowerConfig) -> Self | None:
+        """What a configuration says; None where it gives no carbon intensity."""
+        intensity = power.carbon_intensity_g_per_kwh
+        return None if intensity is None else cls(intensity, power.pue)
+
+    def kg(self, joules: float) -> float:
+        """The emissions of `joules` in kgCO2e: energy in kWh x PUE x intensity."""
+        return joules / JOULES_PER_KWH * self.pue * self.g_per_kwh / 1000.0
+
+
+def run_row(record: RunRecord, planned: Experiment | None, emissions: Emissions | None = None) -> Row:
     """The row of a run in runs.parquet; `planned` is None where the plan no longer holds its experiment.
 
-    What is nan or infinite in the record is None. Raises AnalysisError where a loss is missing from its history.
+    What is nan or infinite in the record is None, and so are emissions where they are not known. Raises AnalysisError
+    where a loss is missing from its history.
     """
     run = record.run
     row: Row = dict.fromkeys(RUNS.schema.names)
@@ -39,10 +61,27 @@ def run_row(record: RunRecord, planned: Experiment | None) -> Row:
     row |= {name: record.provenance.get(name) or None for name, _ in PROVENANCE}
     row |= _times(record)
     row |= _power(record)
+    if emissions is not None and row["energy_gross_j"] is not None:
+        row["emissions_kgco2e"] = emissions.kg(row["energy_gross_j"])
     net = row["energy_net_j"]
     data = record.epochs_trained * record.data.n_train
     row["energy_per_datum_j"] = None if net is None else net / data
     return row | _losses(record)
+
+
+def source_rows(record: RunRecord) -> list[Row]:
+    """The rows of a run in sources.parquet: one for each source that was read, the first being that of its energy."""
+    powers = [power for power in (record.power, *record.also) if power is not None]
+    return [
+        {
+            "run_id": record.run.run_id,
+            "experiment_id": record.run.experiment_id,
+            "repetition": record.run.repetition,
+            "first": number == 0,
+        }
+        | {name: value for name, value in _measured(power).items() if name in SOURCES.schema.names}
+        for number, power in enumerate(powers)
+    ]
 
 
 def epochs_row(record: RunRecord) -> Row:
@@ -82,13 +121,18 @@ def _times(record: RunRecord) -> Row:
 
 
 def _power(record: RunRecord) -> Row:
-    power = record.power
-    if power is None:
+    if record.power is None:
         return {
             "power_origin": "none",
             "energy_status": "none",
-            "energy_reason": record.provenance.get("power_lost", NOT_MEASURED),
+            "energy_reason": record.provenance.get(
+                "power_lost", AWAITED if "power_awaited" in record.provenance else NOT_MEASURED
+            ),
         }
+    return _measured(record.power)
+
+
+def _measured(power: RunPower) -> Row:
     gross = power.energy.gross
     source = power.source
     return {
@@ -109,6 +153,12 @@ def _power(record: RunRecord) -> Row:
         "energy_net_j": _finite(power.energy.net_j),
         "energy_net_lower_j": _finite(power.energy.net_lower_j),
         "energy_net_upper_j": _finite(power.energy.net_upper_j),
+        "energy_setup_j": _finite(power.setup_j),
+        "energy_setup_lower_j": _finite(power.setup_lower_j),
+        "energy_setup_upper_j": _finite(power.setup_upper_j),
+        "block_energy_gross_j": _finite(power.block_gross_j),
+        "block_energy_gross_lower_j": _finite(power.block_gross_lower_j),
+        "block_energy_gross_upper_j": _finite(power.block_gross_upper_j),
         "idle_w": _finite(power.idle_w),
         "idle_lower_w": _finite(power.idle_lower_w),
         "idle_upper_w": _finite(power.idle_upper_w),

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import wattsweep
 from wattsweep.grid import Experiment
 from wattsweep.runs.record import RunRecord
-from wattsweep.tables.columns import EPOCHS, EXPERIMENTS, RUNS, Table
+from wattsweep.tables.columns import EPOCHS, EXPERIMENTS, RUNS, SOURCES, Table
 from wattsweep.tables.experiments import experiment_rows
-from wattsweep.tables.rows import Row, epochs_row, run_row
+from wattsweep.tables.rows import Emissions, Row, epochs_row, run_row, source_rows
 
 ROWS_PER_BATCH = 4096
 EPOCH_BYTES_HELD = 64 * 2**20
@@ -48,8 +48,13 @@ class TableCounts:
         return asdict(self)
 
 
-def write_tables(records: Iterable[RunRecord], planned: Mapping[str, Experiment], folder: Path) -> TableCounts:
-    """Write runs.parquet, experiments.parquet and epochs/ in `folder`, replacing what is there.
+def write_tables(
+    records: Iterable[RunRecord],
+    planned: Mapping[str, Experiment],
+    folder: Path,
+    emissions: Emissions | None = None,
+) -> TableCounts:
+    """Write runs.parquet, sources.parquet, experiments.parquet and epochs/ in `folder`, replacing what is there.
 
     `records` come sorted by experiment_id and repetition, and `planned` maps the ids of the planned experiments to
     them. Tables appear under their names only when they are complete; the same records give the same bytes. Raises
@@ -59,6 +64,7 @@ def write_tables(records: Iterable[RunRecord], planned: Mapping[str, Experiment]
     tally = _Tally()
     with (
         _TableFile(RUNS, folder / "runs.parquet") as runs_file,
+        _TableFile(SOURCES, folder / "sources.parquet") as sources_file,
         _TableFile(EXPERIMENTS, folder / "experiments.parquet") as experiments_file,
         _EpochsFolder(folder / "epochs") as epochs_folder,
     ):
@@ -66,8 +72,10 @@ def write_tables(records: Iterable[RunRecord], planned: Mapping[str, Experiment]
             asked = planned.get(experiment_id)
             rows = []
             for record in group:
-                row = run_row(record, asked)
+                row = run_row(record, asked, emissions)
                 runs_file.add(row)
+                for source in source_rows(record):
+                    sources_file.add(source)
                 epochs_folder.add(record)
                 tally.count(row)
                 rows.append(row)
@@ -79,6 +87,7 @@ def write_tables(records: Iterable[RunRecord], planned: Mapping[str, Experiment]
             "power_origins": json.dumps(dict(sorted(tally.origins.items()))),
         }
         runs_file.complete(metadata)
+        sources_file.complete(metadata)
         experiments_file.complete(metadata)
         epochs_folder.complete(metadata)
     return tally.counts(planned, experiments=experiments_file.rows)

@@ -69,10 +69,12 @@ class CompiledEngine:
         state, parts, orders = self._start(seeds, checkpoints.load() if checkpoints else None)
         done = sum(len(part) for part in parts)
         diverged: set[int] = set()
+        marks: list[tuple[int, float]] = []
         for n_epochs, order, position in orders:
             state, history = self._program(state, data, order, n_epochs, plan.learning_rate)
             parts.append(history.numpy()[:n_epochs].reshape(n_epochs, plan.runs_at_once, len(HISTORY_NAMES)))
             done += n_epochs
+            marks.append((done, time.monotonic()))
             diverged |= {run for run in range(plan.runs_at_once) if _diverged_at(parts[-1][:, run])}
             if plan.stop_on_divergence and len(diverged) == plan.runs_at_once:
                 break
@@ -82,7 +84,9 @@ class CompiledEngine:
                 kept_s = time.monotonic()
         end_s = time.monotonic()
         histories = np.concatenate(parts).swapaxes(0, 1)
-        return [Trained(_named(_to_divergence(history, plan)), start_s, end_s) for history in histories]
+        return [
+            Trained(_named(_to_divergence(history, plan)), start_s, end_s, np.array(marks)) for history in histories
+        ]
 
     def _start(self, seeds: Sequence[int], checkpoint: Checkpoint | None) -> "tuple[State, list[History], OrdersAhead]":
         """State, history so far and row orders to come: from the seeds, or where a checkpoint stands."""

@@ -60,7 +60,8 @@ class KerasFitEngine:
         steering = EpochSteering(self, batches, seed, checkpoint, checkpoints)
         self._fit(batches, [steering], first_epoch=checkpoint.epochs if checkpoint else 0, epochs=plan.epochs)
         end_s = time.monotonic()
-        return [Trained(dict(zip(HISTORY_NAMES, steering.history.T, strict=True)), start_s, end_s)]
+        history = dict(zip(HISTORY_NAMES, steering.history.T, strict=True))
+        return [Trained(history, start_s, end_s, np.array(steering.marks))]
 
     def state(self) -> tuple[NDArray[Any], ...]:
         """Weights and the optimizer's variables."""
@@ -136,6 +137,7 @@ class EpochSteering(keras.callbacks.Callback):
         self.kept_s = time.monotonic()
         self.orders = RowOrders(engine.plan.n_train, seed, json.loads(start.row_order)[0] if start else None)
         self.epochs = list(start.history[0]) if start else []
+        self.marks: list[tuple[int, float]] = []
 
     @property
     def history(self) -> NDArray[np.float32]:
@@ -150,6 +152,7 @@ class EpochSteering(keras.callbacks.Callback):
         """Note the metrics, look at both losses, keep a checkpoint when it is time."""
         metrics = logs or {}
         self.epochs.append(np.array([metrics[name] for name in HISTORY_NAMES], np.float32))
+        self.marks.append((epoch + 1, time.monotonic()))
         plan = self.engine.plan
         if plan.stop_on_divergence and not np.isfinite([metrics["loss"], metrics["val_loss"]]).all():
             self.model.stop_training = True

@@ -1,7 +1,7 @@
 """What an engine is asked to train, and what it gives back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -100,12 +100,14 @@ class TrainingPlan:
 class Trained:
     """One training: float32 arrays of one value per epoch under `HISTORY_NAMES`, and its window (monotonic clock).
 
-    They end with the epoch at which training diverged, where the plan stops there.
+    They end with the epoch at which training diverged, where the plan stops there. `marks` says when some of its epochs
+    ended, [n, 2]: the epoch's number, from 1, and the time.
     """
 
     history: Mapping[str, NDArray[np.float32]]
     start_s: float
     end_s: float
+    marks: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
 
 
 @dataclass(frozen=True)
