@@ -37,9 +37,7 @@ def test_its_password_is_random_and_not_in_its_arguments(bmc: SimulatedBmc) -> N
     assert bmc.password not in repr(bmc.source_spec)
 
 
-def test_two_clients_are_served_at_once(
-    bmc: SimulatedBmc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_clients_are_served_at_once(bmc: SimulatedBmc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Recorder(bmc.source_spec, tmp_path / "a.csv", 0.1) as a:
         monkeypatch.setenv("WATTSWEEP_LOCKS", str(tmp_path / "other"))  # as from another node
         with Recorder(bmc.source_spec, tmp_path / "b.csv", 0.1) as b:

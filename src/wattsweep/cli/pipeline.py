@@ -1,7 +1,6 @@
-"""The `wattsweep` command: thin wrappers around the library, one per stage, which the workflow calls."""
+"""The stages of a sweep, one command each, which the workflow calls."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -9,44 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from wattsweep import __version__
-from wattsweep.errors import WattsweepError
-
-EXIT_ERROR = 1
-
-app = typer.Typer(
-    help="What training a neural network costs in energy, and what would cost less.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+from wattsweep.cli.app import app
+from wattsweep.cli.options import DEFAULT_CONFIG
 
 ConfigFile = Annotated[Path, typer.Option("--configfile", help="The configuration.", show_default=True)]
 Output = Annotated[Path, typer.Option("--output", help="Where to write.")]
-DEFAULT_CONFIG = Path("config.yaml")
-
-
-def main() -> None:
-    """Run the command; errors that a user can mend are printed without a traceback."""
-    try:
-        app()
-    except WattsweepError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_ERROR)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"wattsweep {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version)] = False,
-) -> None:
-    """What training a neural network costs in energy, and what would cost less."""
 
 
 @app.command()
