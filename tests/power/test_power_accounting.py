@@ -185,3 +185,51 @@ def test_a_refused_segment_refuses_the_sum() -> None:
     assert whole.gross.coverage == pytest.approx(20.0 / 25.0)
     energies = (whole.gross.joules, whole.gross.lower, whole.gross.upper, *astuple(whole)[1:4])
     assert all(math.isnan(number) for number in energies)
+
+
+@pytest.mark.parametrize("frozen_from", [-5.0, 40.0])
+def test_a_source_that_is_frozen_at_an_edge_is_refused(frozen_from: float) -> None:
+    """Frozen from before the block, or from the middle of it: idling looks like training at one edge at least."""
+    whole = idle_then_busy()
+    value = whole.values[whole.times_s >= frozen_from][0]
+    values = np.where(whole.times_s >= frozen_from, value, whole.values)
+    trace = Trace.from_arrays(whole.times_s, values, kind="power", refresh_s=1.0, step=1.0)
+    known = {"block": BLOCK, "runs": RUNS, "idle": [IDLE_BEFORE, IDLE_AFTER], "min_coverage": 0.9}
+    energy = account_block(trace, **known, may_be_frozen=True)  # type: ignore[arg-type]
+    assert energy.status == "refused"
+    assert f"the source said {value:g} W" in energy.reason
+    assert ("idling to training" if frozen_from < 0 else "training to idling") in energy.reason
+    assert math.isnan(energy.runs[0].gross.joules)
+    assert account_block(trace, **known).status == "ok"  # type: ignore[arg-type]
+    assert account_block(whole, **known, may_be_frozen=True).status == "ok"  # type: ignore[arg-type]
+
+
+def test_a_counter_that_stands_still_at_an_edge_is_refused() -> None:
+    times = np.arange(-5.0, 86.0)
+    counted = 100.0 * np.minimum(times + 5.0, 20.0)
+    trace = Trace.from_arrays(times, counted, kind="energy", refresh_s=1.0, step=0.0)
+    energy = account_block(
+        trace, block=BLOCK, runs=RUNS, idle=[IDLE_BEFORE, IDLE_AFTER], min_coverage=0.9, may_be_frozen=True
+    )
+    assert "J" in energy.reason
+    assert "training to idling" in energy.reason
+
+
+def test_what_was_excluded_is_named() -> None:
+    whole = idle_then_busy()
+    values = whole.values.copy()
+    values[whole.times_s > 20.0] = 0.0
+    values[whole.times_s > 40.0] = np.nan
+    values[whole.times_s > 60.0] = 1e6
+    trace = Trace.from_arrays(whole.times_s, values, kind="power", refresh_s=1.0, step=1.0)
+    energy = account_block(
+        trace, block=BLOCK, runs=RUNS, idle=[IDLE_BEFORE], min_coverage=0.9, plausible_w=(0.0, 20_000.0)
+    )
+    assert "(10 valid, 20 zero and 20 failed and 10 not plausible excluded)" in energy.reason
+
+
+def test_an_idle_window_between_two_samples_is_no_measurement_of_idling() -> None:
+    trace = Trace.from_arrays(np.arange(-60.0, 200.0, 60.0), np.full(5, 100.0), kind="power", refresh_s=60.0)
+    energy = account_block(trace, block=(10.0, 130.0), runs=[(10.0, 130.0)], idle=[(2.0, 9.0)], min_coverage=0.9)
+    assert energy.runs[0].gross.joules == pytest.approx(12_000.0)
+    assert "none of 1 idle windows holds a valid sample" in energy.reason

@@ -14,6 +14,7 @@ Window = tuple[float, float]
 
 EDGE_TOLERANCE_S = 1e-6
 FROZEN_FOR_S = 5.0
+FROZEN_AT_LEAST_S = 2.0
 FROZEN_SAMPLES = 5
 
 
@@ -147,8 +148,9 @@ def refused_energy(duration_s: float) -> RunEnergy:
 def frozen_edge(trace: Trace, block: Window, idle: Sequence[Window]) -> str | None:
     """What speaks for a source that is frozen at an edge of the block: the same value while idling and training.
 
-    At an edge that an idle window is near, no valid sample differs from another over five refreshes, and at least five
-    samples and 5 s, on either side (or to the end of the idle window or the block). None where nothing speaks for it.
+    At an edge that an idle window is near, no valid sample differs from another over the longer of five refreshes and
+    5 s on either side, as far as the idle window and the block reach: at least five samples and 2 s. None where nothing
+    speaks for it.
     """
     times, values = trace.times_s[trace.valid], trace.values[trace.valid]
     reach_s = max(FROZEN_FOR_S, FROZEN_SAMPLES * max(trace.refresh_s or 0.0, trace.spacing_s or 0.0))
@@ -159,7 +161,8 @@ def frozen_edge(trace: Trace, block: Window, idle: Sequence[Window]) -> str | No
         high = min(block[1], edge + reach_s) if before else min(end, start + reach_s)
         near = (times >= low) & (times < high)
         training = near & (times >= block[0]) & (times < block[1])
-        enough = min(int(training.sum()), int((near & ~training).sum())) >= FROZEN_SAMPLES
+        sides = (times[training], times[near & ~training])
+        enough = all(len(side) >= FROZEN_SAMPLES and np.ptp(side) >= FROZEN_AT_LEAST_S for side in sides)
         if enough and np.ptp(values[near]) == 0.0:
             said = f"{values[near][0]:g} {'W' if trace.kind == 'power' else 'J'} {int(near.sum())} times"
             return (

@@ -179,10 +179,13 @@ class Trace:
     def window(self, start: float, end: float, margin_s: float) -> Self:
         """The samples whose times lie in [start - margin_s, end + margin_s], with this trace's refresh and step.
 
-        A margin of a few refresh intervals keeps the neighbours from which `integrate` interpolates at the edges.
+        The nearest valid sample beyond either edge is kept however far it is: `integrate` interpolates from it.
         """
         times = self.times_s
-        chosen = (times >= start - margin_s) & (times <= end + margin_s)
+        before, after = times[self.valid & (times <= start)], times[self.valid & (times >= end)]
+        first = min(start - margin_s, before.max(initial=-np.inf)) if len(before) else start - margin_s
+        last = max(end + margin_s, after.min(initial=np.inf)) if len(after) else end + margin_s
+        chosen = (times >= first) & (times <= last)
         return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
 
 

@@ -24,6 +24,7 @@ def run_facts(record: RunRecord) -> dict[str, Any]:
         "diverged_at_epoch": record.diverged_at_epoch,
         "last_epoch": {name: float(values[-1]) for name, values in record.history.items()},
         "power": None if record.power is None else _power_facts(record.power),
+        "also": [_power_facts(power) for power in record.also],
     }
     return dict(_nulls(facts))
 
@@ -50,6 +51,7 @@ def describe_run(record: RunRecord) -> str:
         *_segment_lines(record),
         "phases      " + ", ".join(f"{phase.name} {phase.duration_s:.3f} s" for phase in record.phases),
         *_power_lines(record.power),
+        *(f"also        {power.source.scope}: {_joules(power)}; {power.source.detail}" for power in record.also),
         "provenance  " + ", ".join(f"{name} {value}" for name, value in record.provenance.items()),
     ]
     return "\n".join(lines)
@@ -107,12 +109,15 @@ def _segment_facts(segment: Segment) -> dict[str, Any]:
 
 def _power_facts(power: RunPower) -> dict[str, Any]:
     facts = {
-        name: getattr(power, name) for name in power.__dataclass_fields__ if name not in ("trace", "energy", "source")
+        name: getattr(power, name)
+        for name in power.__dataclass_fields__
+        if name not in ("trace", "energy", "source", "epoch_energy_j")
     }
     return facts | {
         "source": asdict(power.source),
         "samples": len(power.trace),
         "energy": asdict(power.energy),
+        "epoch_energy_j": None if power.epoch_energy_j is None else power.epoch_energy_j.tolist(),
     }
 
 
