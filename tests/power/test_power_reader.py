@@ -80,8 +80,8 @@ def mood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def opened(mood: Path, stale_after_s: float | None = None) -> Reader:
-    one = Reader(ReplaySpec(str(mood)), stale_after_s=stale_after_s)
+def opened(mood: Path, stale_after_s: float | None = None, plausible_w: tuple[float, float] | None = None) -> Reader:
+    one = Reader(ReplaySpec(str(mood)), stale_after_s=stale_after_s, plausible_w=plausible_w)
     assert one.description(30.0).detail == "a test source"
     return one
 
@@ -172,6 +172,16 @@ def test_a_repeated_value_is_stale_unless_it_is_fresh(mood: Path) -> None:
     assert one.read(3, 5.0).status is Status.STALE
     mood.write_text("101")
     assert one.read(4, 5.0).status is Status.OK
+    one.close()
+
+
+def test_what_cannot_be_is_kept_and_marked(mood: Path) -> None:
+    one = opened(mood, plausible_w=(10.0, 3000.0))
+    mood.write_text("30000")
+    sample = one.read(0, 5.0)
+    assert (sample.value, sample.status) == (30_000.0, Status.IMPLAUSIBLE)
+    mood.write_text("3000")
+    assert one.read(1, 5.0).status is Status.OK
     one.close()
 
 

@@ -30,11 +30,19 @@ class Reader:
 
     The worker is replaced when a read hangs or its process ends. Until the new one is ready samples are `FAILED`; it
     must find the meter that the first one found, since a trace never changes its meter half-way. With `stale_after_s` a
-    value that is repeated for longer is `STALE`, unless the source shows that it is fresh.
+    value that is repeated for longer is `STALE`, unless the source shows that it is fresh; a power outside
+    `plausible_w` is `IMPLAUSIBLE`.
     """
 
-    def __init__(self, spec: SourceSpec, *, stale_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        spec: SourceSpec,
+        *,
+        stale_after_s: float | None = None,
+        plausible_w: tuple[float, float] | None = None,
+    ) -> None:
         self._spec = spec
+        self._plausible_w = plausible_w
         self._stale_after_s = stale_after_s
         self._description: SourceDescription | None = None
         self._worker: _Worker | None = _Worker(spec)
@@ -42,6 +50,8 @@ class Reader:
         self._failures = 0
         self._not_before_s = 0.0
         self._repeated: tuple[float, float] = (math.nan, 0.0)
+        self.worker_cpu_s = 0.0
+        """CPU time that the worker had used at its last answer, in s."""
         self.shows_updates = False
         """Whether the source has told a fresh value from an old one."""
 
@@ -128,12 +138,20 @@ class Reader:
             worker.end(patience_s)
 
     def _judged(self, answer: list[Any]) -> Sample:
-        number, before_s, after_s, wall_before_s, wall_after_s, value, code, fresh = answer
+        number, before_s, after_s, wall_before_s, wall_after_s, value, code, fresh, self.worker_cpu_s = answer
         status = Status(code)
+        if status is Status.OK and not self._is_plausible(value):
+            status = Status.IMPLAUSIBLE
         if status is Status.OK and self._is_stale(value, after_s, fresh):
             status = Status.STALE
         reading = math.nan if value is None else float(value)
         return Sample(number, before_s, after_s, wall_before_s, wall_after_s, reading, status)
+
+    def _is_plausible(self, value: float) -> bool:
+        """Whether a power is within bounds; of a counter only a difference could be."""
+        if self._plausible_w is None or self._description is None or self._description.kind == "energy":
+            return True
+        return self._plausible_w[0] <= value <= self._plausible_w[1]
 
     def _is_stale(self, value: float, now_s: float, fresh: bool | None) -> bool:
         last, since_s = self._repeated

@@ -22,9 +22,9 @@ class Recorder:
 
     `path` must not exist: a record is never written over. `interval_s` is the time between two readings, at most 30 s,
     beyond which a BMC may close the session. A value that the source repeats for more than `stale_after_s` without
-    showing that it is fresh is `STALE`. `known` are fields of the source's description that a calibration found, such
-    as `refresh_s` and `lag_s`. As a context manager it starts on entry and stops on exit. When its process
-    dies `alive` says so and the file keeps every sample taken until then.
+    showing that it is fresh is `STALE`, a power outside `plausible_w` `IMPLAUSIBLE`. `known` are fields of the
+    source's description that a calibration found, such as `refresh_s` and `lag_s`. As a context manager it starts on
+    entry and stops on exit. When its process dies `alive` says so and the file keeps every sample taken until then.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Recorder:
         interval_s: float,
         *,
         stale_after_s: float | None = None,
+        plausible_w: tuple[float, float] | None = None,
         known: Mapping[str, float] | None = None,
         ready_timeout_s: float = READY_TIMEOUT_S,
     ) -> None:
@@ -51,6 +52,7 @@ class Recorder:
                 "interval_s": interval_s,
                 "ready_timeout_s": ready_timeout_s,
                 "stale_after_s": stale_after_s,
+                "plausible_w": plausible_w,
                 "known": dict(known or {}),
             },
             name=f"The recorder of {spec.place}",

@@ -1,12 +1,11 @@
 """The recorder's own process: `python -m wattsweep.power.recording`, started by `wattsweep.power.recorder`.
 
-Fed {"spec", "path", "interval_s", "ready_timeout_s", "stale_after_s", "known"} as one JSON line, it takes the lock of
-the source, has a worker open it, reads it on absolute deadlines of the monotonic clock and appends every sample to the
-trace file. It says {"ready": description} after its first good sample, or {"error": words}.
+Fed {"spec", "path", "interval_s", "ready_timeout_s", "stale_after_s", "plausible_w", "known"} as one JSON line, it
+takes the lock of the source, has a worker open it, reads it on absolute deadlines of the monotonic clock and appends
+every sample to the trace file. It says {"ready": description} after its first good sample, or {"error": words}.
 """
 
 import math
-import os
 import sys
 import time
 from contextlib import nullcontext
@@ -33,7 +32,12 @@ def record(lifeline: Lifeline) -> None:
     # a recording that is played back measures nothing, so any number may play at one time
     lock = nullcontext() if spec.source == "replay" else SourceLock(identity(spec), f"trace {path.name}")
     with lock:
-        reader = Reader(spec, stale_after_s=lifeline.spec["stale_after_s"])
+        bounds = lifeline.spec["plausible_w"]
+        reader = Reader(
+            spec,
+            stale_after_s=lifeline.spec["stale_after_s"],
+            plausible_w=None if bounds is None else (bounds[0], bounds[1]),
+        )
         try:
             description = reader.description(float(lifeline.spec["ready_timeout_s"]))
             description = replace(description, **lifeline.spec["known"])
@@ -47,11 +51,13 @@ def _sample(lifeline: Lifeline, reader: Reader, writer: TraceWriter, description
     interval_s, ready_timeout_s = float(lifeline.spec["interval_s"]), float(lifeline.spec["ready_timeout_s"])
     read_timeout_s = max(interval_s, LEAST_READ_TIMEOUT_S)
     first_s = noted_s = time.monotonic()
-    ready, number, tick, obstructed, told = False, 0, 0, False, False
+    ready, number, tick, obstructed, told, start_cpu_s = False, 0, 0, False, False, 0.0
     while not lifeline.wait(first_s + tick * interval_s - time.monotonic()):
         sample = reader.read(number, read_timeout_s)
         writer.append(sample)
         now_s = time.monotonic()
+        if number == 0:
+            start_cpu_s = _cpu_s(reader)
         if not ready and sample.status is Status.OK:
             lifeline.say(ready=description.to_json())
             ready = True
@@ -59,21 +65,19 @@ def _sample(lifeline: Lifeline, reader: Reader, writer: TraceWriter, description
             raise PowerError(_no_good_sample(description, sample, ready_timeout_s))
         if now_s - noted_s > NOTE_EVERY_S or reader.shows_updates != told:
             told = reader.shows_updates
-            writer.note(_cpu_s(), now_s - first_s, told)
+            writer.note(_cpu_s(reader) - start_cpu_s, now_s - first_s, told)
             noted_s = now_s
         if (writer.obstacle is not None) != obstructed:
             obstructed = not obstructed
             _tell(writer, lifeline)
         # a read longer than the interval skips the deadlines it missed; the others stay where they were
         number, tick = number + 1, max(tick + 1, math.ceil((time.monotonic() - first_s) / interval_s))
-    reader.close()
-    writer.note(_cpu_s(), time.monotonic() - first_s, told)
+    writer.note(_cpu_s(reader) - start_cpu_s, time.monotonic() - first_s, told)
 
 
-def _cpu_s() -> float:
-    """CPU time of this process, and of its workers that have ended, in s."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
+def _cpu_s(reader: Reader) -> float:
+    """CPU time of this process and of its present worker, in s."""
+    return time.process_time() + reader.worker_cpu_s
 
 
 def _tell(writer: TraceWriter, lifeline: Lifeline) -> None:

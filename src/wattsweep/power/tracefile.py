@@ -52,7 +52,7 @@ class TraceWriter:
         self._write(f"{sample.sequence},{stamps},{sample.value!r},{sample.status.word}\n")
 
     def note(self, cpu_s: float, elapsed_s: float, shows_updates: bool) -> None:
-        """Write what the recorder used so far (CPU time in s, its worker's included) and what it saw of the source."""
+        """Write what the recorder and its worker used since the first sample (CPU time, s), and saw of the source."""
         facts = {"cpu_s": round(cpu_s, 4), "elapsed_s": round(elapsed_s, 3), "shows_updates": shows_updates}
         self._write(f"{COST}{json.dumps(facts)}\n")
 
@@ -108,7 +108,10 @@ def read_trace_file(path: Path) -> tuple[SourceDescription, Trace]:
 
 
 def recorder_cost(path: Path) -> float | None:
-    """The share of one core that the recorder of a trace file used; None where it has not said so yet."""
+    """The share of one core that the recorder of a trace file used, its start left out; None where it has not said so.
+
+    Of clients that the worker keeps running, such as ipmitool, it knows nothing.
+    """
     lines = [line for line in path.read_text(encoding="ascii").split("\n")[:-1] if line.startswith(COST)]
     if not lines:
         return None

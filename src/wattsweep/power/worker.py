@@ -2,7 +2,7 @@
 
 Fed a source spec as one JSON line it opens the source and says {"ready": description} or {"error": words}. Then each
 line holds a number, and the answer is one line [number, before_s, after_s, wall_before_s, wall_after_s, value, status,
-fresh]. It may hang in a read, so the kernel is asked to end it with the recorder.
+fresh, CPU time of this process in s]. It may hang in a read, so the kernel is asked to end it with the recorder.
 """
 
 import ctypes
@@ -37,7 +37,8 @@ def take(source: Source, number: int) -> list[object]:
         reading = Reading(math.nan, Status.FAILED)
     after_s, wall_after_s = time.monotonic(), time.time()
     value = reading.value if math.isfinite(reading.value) else None
-    return [number, before_s, after_s, wall_before_s, wall_after_s, value, int(reading.status), reading.fresh]
+    verdict = [value, int(reading.status), reading.fresh]
+    return [number, before_s, after_s, wall_before_s, wall_after_s, *verdict, time.process_time()]
 
 
 def main() -> None:

@@ -97,4 +97,11 @@ def _recorder(
         bmc = SimulatedBmc(idle_w=simulated.idle_w, slope_w=simulated.slope_w, refresh_s=simulated.refresh_s)
         spec = running.enter_context(bmc).source_spec
     known = None if profile is None else calibrated_facts(*profile, identity(spec))
-    return Recorder(spec, path, power.interval_s, stale_after_s=power.stale_after_s, known=known)
+    return Recorder(
+        spec,
+        path,
+        power.interval_s,
+        stale_after_s=power.stale_after_s,
+        plausible_w=power.plausible_w,
+        known=known,
+    )
