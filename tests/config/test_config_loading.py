@@ -31,6 +31,12 @@ def test_axes_take_a_value_a_list_or_powers_of_two() -> None:
     assert hypercube.learning_rate == [1e-4]
 
 
+def test_no_message_shows_a_password() -> None:
+    said = mistakes(config() | {"power": {"redfish": {"url": "https://me:hunter2@bmc"}}})
+    assert 'power.redfish.url = "https://***@bmc"' in said
+    assert "hunter2" not in said
+
+
 def test_a_sweep_takes_a_list_of_hypercubes() -> None:
     parsed = parse({"sweeps": {"two": [cube(depth=2), cube(depth=3, repetitions=4)]}})
     assert [hypercube.repetitions for hypercube in parsed.sweeps["two"]] == [1, 4]

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
@@ -11,6 +12,8 @@ from pydantic_core import ErrorDetails
 
 MISSING = object()
 LONGEST_VALUE = 80
+USER_IN_URL = re.compile(r"//[^/@\s]*@")
+"""A user, and perhaps a password, in a URL: no message shows it."""
 
 
 def describe_errors(error: ValidationError, raw: Any, model: type[BaseModel]) -> list[str]:
@@ -73,7 +76,7 @@ def format_path(path: Sequence[str | int]) -> str:
 
 
 def _show(value: Any) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
+    text = USER_IN_URL.sub("//***@", json.dumps(value, default=str, ensure_ascii=False))
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
 
 

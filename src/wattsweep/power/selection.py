@@ -24,6 +24,7 @@ from wattsweep.power.sources.specs import (
 )
 
 IPMI_DEVICE = Path("/dev/ipmi0")
+POWERCAP, HWMON, CRAY = "/sys/class/powercap", "/sys/class/hwmon", "/sys/cray/pm_counters"
 ADDRESS_REMEDY = "set power.ipmi.address to the BMC's address"
 AFTER_THE_FACT: tuple[SourceName, ...] = ("csv", "slurm")
 """Sources that are joined to the runs when all is over; nothing is read while training."""
@@ -93,7 +94,7 @@ def _best(power: PowerConfig, node: str, device: Path) -> Selection:
     obstacle = _obstacle(device)
     if obstacle is None:
         return _in_band(power, "ipmi", device)
-    cray, meter = CraySpec(), HwmonSpec(chip=power.hwmon.chip, channel=power.hwmon.channel)
+    cray, meter = CraySpec(root=CRAY), HwmonSpec(chip=power.hwmon.chip, channel=power.hwmon.channel, root=HWMON)
     why_not = f"power.ipmi.address is not set and {obstacle}"
     if (Path(cray.root) / "energy").exists():
         return Selection("cray", cray, f"Cray's counters in {cray.root} are read, because {why_not}.")
@@ -133,8 +134,8 @@ def _named(power: PowerConfig, name: SourceName, node: str, device: Path, who: s
         specs[name] = _nvml_specs()
     else:
         specs = {
-            "hwmon": [HwmonSpec(chip=power.hwmon.chip, channel=power.hwmon.channel)],
-            "cray": [CraySpec()],
+            "hwmon": [HwmonSpec(chip=power.hwmon.chip, channel=power.hwmon.channel, root=HWMON)],
+            "cray": [CraySpec(root=CRAY)],
             "replay": [ReplaySpec(str(power.replay.path))],
         }
     return [Selection(name, spec, f"{spec.place} is read, {because}.") for spec in specs[name]]
@@ -143,13 +144,13 @@ def _named(power: PowerConfig, name: SourceName, node: str, device: Path, who: s
 def _rapl_specs() -> list[SourceSpec]:
     from wattsweep.power.sources.rapl import zones
 
-    found = [zone for zone in zones() if zone.scope is not None]
+    found = [zone for zone in zones(POWERCAP) if zone.scope is not None]
     if not found:
         raise PowerError(
-            "RAPL is asked for, but this node has no RAPL zones in /sys/class/powercap: its CPU has none, the kernel "
-            "module intel_rapl_msr is not loaded, or it is a virtual machine. Choose another source."
+            f"RAPL is asked for, but this node has no RAPL zones in {POWERCAP}: its CPU has none, the kernel module "
+            "intel_rapl_msr is not loaded, or it is a virtual machine. Choose another source."
         )
-    return [RaplSpec(zone=zone.zone) for zone in found]
+    return [RaplSpec(zone=zone.zone, root=POWERCAP) for zone in found]
 
 
 def _nvml_specs() -> list[SourceSpec]:
