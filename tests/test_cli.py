@@ -11,7 +11,10 @@ from wattsweep.cli import app
 from wattsweep.runs import write_run
 
 runner = CliRunner()
-COMMANDS = ["plan", "prepare", "run-shard", "inspect", "tables", "fit", "figures", "report"]
+COMMANDS = [
+    *("plan", "prepare", "run-shard", "inspect", "tables", "fit", "figures", "report"),
+    *("meter", "calibrate", "record"),
+]
 
 
 @pytest.fixture
