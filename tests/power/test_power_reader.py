@@ -42,6 +42,8 @@ class Moody:
             raise RuntimeError("a source that breaks its promise")
         if mood == "die":
             os._exit(3)
+        if mood == "fresh zero":
+            return Reading(0.0, Status.ZERO, True)
         if mood.startswith("fresh"):
             return Reading(100.0, Status.OK, True)
         if mood.startswith("old"):
@@ -172,6 +174,17 @@ def test_a_repeated_value_is_stale_unless_it_is_fresh(mood: Path) -> None:
     assert one.read(3, 5.0).status is Status.STALE
     mood.write_text("101")
     assert one.read(4, 5.0).status is Status.OK
+    one.close()
+
+
+def test_a_source_that_updates_while_it_gives_no_power_is_not_stale_after(mood: Path) -> None:
+    one = opened(mood, stale_after_s=0.5)
+    assert one.read(0, 5.0).status is Status.OK
+    time.sleep(0.6)
+    mood.write_text("fresh zero")
+    assert one.read(1, 5.0).status is Status.ZERO
+    mood.write_text("100")
+    assert one.read(2, 5.0).status is Status.OK
     one.close()
 
 

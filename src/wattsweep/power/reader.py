@@ -142,7 +142,9 @@ class Reader:
         status = Status(code)
         if status is Status.OK and not self._is_plausible(value):
             status = Status.IMPLAUSIBLE
-        if status is Status.OK and self._is_stale(value, after_s, fresh):
+        # a value that is no power shows all the same that the source goes on
+        stale = value is not None and self._is_stale(value, after_s, fresh)
+        if status is Status.OK and stale:
             status = Status.STALE
         reading = math.nan if value is None else float(value)
         return Sample(number, before_s, after_s, wall_before_s, wall_after_s, reading, status)
