@@ -33,6 +33,7 @@ class ChildProcess:
         self._name = name
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
+        self._heard = b""
 
     def start(self) -> dict[str, Any]:
         """Start the child and return its first message.
@@ -76,6 +77,21 @@ class ChildProcess:
         if process.stdout is not None:
             process.stdout.close()
 
+    def messages(self) -> list[dict[str, Any]]:
+        """What the child has said since its first message and was not fetched before; does not wait."""
+        process = self._process
+        if process is None or process.stdout is None or process.stdout.closed:
+            return []
+        voice = select.poll()
+        voice.register(process.stdout, select.POLLIN)
+        while voice.poll(0):
+            piece = os.read(process.stdout.fileno(), 65536)
+            if not piece:
+                break
+            self._heard += piece
+        *lines, self._heard = self._heard.split(b"\n")
+        return [json.loads(line) for line in lines if line]
+
     def alive(self) -> bool:
         """Whether the child runs."""
         return self._process is not None and self._process.poll() is None
@@ -96,8 +112,7 @@ class ChildProcess:
         deadline = time.monotonic() + self._timeout_s
         voice = select.poll()  # not select(), which fails beyond 1024 open files
         voice.register(process.stdout, select.POLLIN)
-        heard = b""
-        while b"\n" not in heard:
+        while b"\n" not in self._heard:
             remaining = deadline - time.monotonic()
             if remaining <= 0 or not voice.poll(1000 * remaining):
                 raise PowerError(f"{self._name} was not ready within {self._timeout_s:g} s.")
@@ -108,8 +123,9 @@ class ChildProcess:
                     f"{self._name} ended with exit status {code} before it was ready; "
                     "what it wrote to standard error says why."
                 )
-            heard += piece
-        message: dict[str, Any] = json.loads(heard.split(b"\n")[0])
+            self._heard += piece
+        line, self._heard = self._heard.split(b"\n", maxsplit=1)
+        message: dict[str, Any] = json.loads(line)
         return message
 
 

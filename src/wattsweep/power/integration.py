@@ -47,10 +47,10 @@ def integrate(
     counted. Between two valid neighbours power is a straight line, and so is a counter; the edges of the window are
     interpolated on those lines. Where a source is read more often than it updates, a repeated value counts at the time
     of its first reading (`wattsweep.power.doubt.released`). A stretch between valid neighbours longer than `max_gap`
-    seconds (default: three refresh intervals of the source, or three sampling intervals where those are longer) is not
-    covered: it adds no joules and lowers the coverage. So is one over which a counter was reset, or may have wrapped
-    more than one number of times (`wattsweep.power.counters.unwrap`). A source whose lag is known is read that
-    much later, and later still by half the time that a reading may be old.
+    seconds (default: three refresh intervals of the source, or three sampling intervals where those are longer or the
+    refresh is not known) is not covered: it adds no joules and lowers the coverage. So is one over which a counter was
+    reset, or may have wrapped more than one number of times (`wattsweep.power.counters.unwrap`). A source whose lag is
+    known is read that much later, and later still by half the time that a reading may be old.
 
     The interval is [joules - d, joules + d + u x highest power], not below 0, with u the uncovered time and d by
     `wattsweep.power.doubt.doubt`, from step, refresh, lag, edges, gaps and accuracy. Without a covered stretch joules,
@@ -118,7 +118,8 @@ def _late_s(trace: Trace) -> float:
 
 
 def _default_gap(trace: Trace) -> float:
-    return GAP_IN_REFRESHES * max(trace.refresh_s or 0.0, trace.spacing_s or 0.0)
+    known_s = (trace.refresh_s or 0.0) if trace.refresh_known else 0.0
+    return GAP_IN_REFRESHES * max(known_s, trace.spacing_s or 0.0)
 
 
 def _covered_joules(times: Floats, values: Floats, linked: Flags, window_s: float, counter: bool) -> float:

@@ -44,6 +44,7 @@ class Recorder:
             )
         self.path = path
         self._description: SourceDescription | None = None
+        self._trouble = ""
         self._child = ChildProcess(
             "wattsweep.power.recording",
             {
@@ -70,6 +71,14 @@ class Recorder:
     def stop(self) -> None:
         """Stop sampling. Harmless when stopped before, never started or dead."""
         self._child.stop()
+
+    def trouble(self) -> str:
+        """What keeps it from recording now, as part of a sentence; empty where nothing does."""
+        for message in self._child.messages():
+            self._trouble = message.get("trouble", self._trouble)
+        if not self.alive():
+            return f"the recorder ended before its time{f', having said: {self._trouble}' if self._trouble else ''}"
+        return self._trouble
 
     def alive(self) -> bool:
         """Whether the recorder's process runs."""

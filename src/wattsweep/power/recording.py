@@ -84,10 +84,11 @@ def _tell(writer: TraceWriter, lifeline: Lifeline) -> None:
     path = lifeline.spec["path"]
     if writer.obstacle is None:
         print(f"trace {path}: can be written again; no sample was lost", file=sys.stderr, flush=True)
+        lifeline.say(trouble="")
     else:
-        print(
-            f"trace {path}: cannot be written ({writer.obstacle.strerror}); samples wait", file=sys.stderr, flush=True
-        )
+        trouble = f"the trace {path} cannot be written ({writer.obstacle.strerror})"
+        print(f"{trouble}; samples wait", file=sys.stderr, flush=True)
+        lifeline.say(trouble=trouble)
 
 
 def _no_good_sample(description: SourceDescription, last: Sample, waited_s: float) -> str:

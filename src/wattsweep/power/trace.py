@@ -58,7 +58,8 @@ class Trace:
     unknown), `status` holds `Status` codes. `refresh_s` is the time between two updates of the source and `step` its
     smallest change (in the unit of `values`); None where neither the source nor the samples tell. `wrap_j` is the value
     at which a counter goes back to 0 (None: never), `lag_s` the time from the middle of what an update shows to the
-    update (None: not known), `accuracy` the share of its value that it states to be off by.
+    update (None: not known), `accuracy` the share of its value that it states to be off by. `refresh_known` is False
+    where the refresh is an estimate from these samples: no gap is bridged on the strength of it.
     """
 
     sequence: NDArray[np.int64]
@@ -73,6 +74,7 @@ class Trace:
     wrap_j: float | None = None
     lag_s: float | None = None
     accuracy: float | None = None
+    refresh_known: bool = True
 
     def __post_init__(self) -> None:
         columns = (self.sequence, self.before_s, self.after_s, self.wall_s, self.values, self.status)
@@ -173,6 +175,7 @@ class Trace:
         return replace(
             self,
             refresh_s=estimate_refresh(self) if refresh_s is None else refresh_s,
+            refresh_known=refresh_s is not None,
             step=estimate_step(self) if step is None else step,
         )
 

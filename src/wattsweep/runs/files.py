@@ -26,7 +26,7 @@ FORMAT = "wattsweep-run"
 SCHEMA_VERSION = 1
 
 TRACE_UNITS = {"sequence": "1", "before_s": "s", "after_s": "s", "wall_s": "s", "values": "W", "status": "1"}
-TRACE_FACTS = ("kind", "refresh_s", "step", "wrap_j", "lag_s", "accuracy")
+TRACE_FACTS = ("kind", "refresh_s", "step", "wrap_j", "lag_s", "accuracy", "refresh_known")
 BLOCK_ATTRIBUTES = [
     field.name
     for field in fields(RunPower)
@@ -177,7 +177,7 @@ def _write_trace(group: h5py.Group, trace: Trace) -> None:
 
 def _read_trace(group: h5py.Group) -> Trace:
     columns: dict[str, Any] = {name: group[name][()] for name in TRACE_UNITS}
-    facts: dict[str, Any] = {name: _attributes(group).get(name) for name in TRACE_FACTS}
+    facts: dict[str, Any] = {name: value for name, value in _attributes(group).items() if name in TRACE_FACTS}
     return Trace(**columns, **facts)
 
 

@@ -97,13 +97,16 @@ class StagedBlock:
         shutil.rmtree(self.folder)
 
 
-def finish_block(block: StagedBlock, layout: Layout, power: PowerConfig, idle_after: Phase | None) -> list[RunRecord]:
+def finish_block(
+    block: StagedBlock, layout: Layout, power: PowerConfig, idle_after: Phase | None, trouble: str = ""
+) -> list[RunRecord]:
     """Write the finished run files of a block and remove it; the block's records.
 
     Files that an interrupted call wrote stay as they are, and tell the idling after the block where `idle_after` is
     None. A block that ended without is charged the idle power of idle_before alone. Where a trace cannot be read the
     runs are kept without its power, and `power_lost` in their provenance says why. Runs whose power is joined after the
-    fact have `power_awaited` and their block's `block_id` there.
+    fact have `power_awaited` and their block's `block_id` there. `trouble` is what kept the recorder from recording; it
+    stands with the reasons of energies that are refused.
     """
     records = block.records()
     written = [read_run(path) for record in records if (path := layout.run(record.run)).exists()]
@@ -112,7 +115,7 @@ def finish_block(block: StagedBlock, layout: Layout, power: PowerConfig, idle_af
         records = [replace(record, phases=(*record.phases, idle_after)) for record in records]
     metering = block.metering() if records else None
     if metering is not None:
-        records = _measured(records, block.block_id, metering, power)
+        records = [_troubled(record, trouble) for record in _measured(records, block.block_id, metering, power)]
     done = {record.run.run_id for record in written}
     for record in records:
         if record.run.run_id not in done:
@@ -140,6 +143,12 @@ def finished_runs(layout: Layout, experiment_id: str) -> dict[int, RunRecord]:
             where = layout.experiment(experiment_id)
             raise RunFileError(f"{where}: holds a run of experiment {record.run.experiment_id}; move it away.")
     return {record.run.repetition: record for record in records}
+
+
+def _troubled(record: RunRecord, trouble: str) -> RunRecord:
+    if record.power is None or record.power.status == "ok" or not trouble:
+        return record
+    return replace(record, power=replace(record.power, reason=f"{record.power.reason}; {trouble}"))
 
 
 def _measured(records: Sequence[RunRecord], block_id: str, metering: Metering, power: PowerConfig) -> list[RunRecord]:

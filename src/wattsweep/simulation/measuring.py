@@ -55,6 +55,10 @@ class Measurement:
     selection_reason: str
     awaited: SourceName | None = None
 
+    def trouble(self) -> str:
+        """What keeps the first source from being recorded now, as part of a sentence; empty where nothing does."""
+        return self.recordings[0].recorder.trouble() if self.recordings else ""
+
     @property
     def refresh_s(self) -> float:
         """The longest known refresh interval of the sources in s; 0 where none is known."""
