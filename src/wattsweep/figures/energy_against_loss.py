@@ -18,6 +18,7 @@ from wattsweep.figures.style import (
     Figure,
     frame,
     height_for,
+    interval_bars,
     legend,
     log_axis,
     nothing_to_draw,
@@ -32,7 +33,8 @@ MOST_PANELS = 15
 def draw(inputs: FigureInputs) -> Figure:
     """A panel for each dataset; colour is the number of parameters, the line joins what no other experiment beats.
 
-    Points are medians over an experiment's runs and bars their quartiles, in both directions.
+    Points are medians over an experiment's runs and bars their quartiles, in both directions; faint bars are the
+    interval of the measurement.
     """
     shown = drawable(inputs.experiments, QUANTITY)
     data = shown.experiments.dropna(subset=["test_loss_median"])
@@ -84,6 +86,7 @@ def _norm(parameters: "pd.Series[int]") -> LogNorm:
 
 def _panel(axes: Axes, data: pd.DataFrame, norm: LogNorm) -> None:
     loss, joules = data["test_loss_median"], data[f"{QUANTITY}_median"]
+    interval_bars(axes, loss, data, QUANTITY, "#b0b0b0")
     axes.errorbar(
         loss,
         joules,

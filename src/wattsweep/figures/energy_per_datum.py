@@ -11,6 +11,7 @@ from wattsweep.figures.style import (
     dataset_handles,
     frame,
     height_for,
+    interval_bars,
     legend,
     log_axis,
     nothing_to_draw,
@@ -26,7 +27,8 @@ QUANTITY = "energy_per_datum_j"
 def draw(inputs: FigureInputs) -> Figure:
     """Two panels: against parameters with lines of equal depth, and against depth with lines of equal size.
 
-    Points are medians over an experiment's runs and bars their quartiles; hollow points are not measured.
+    Points are medians over an experiment's runs and bars their quartiles, faint ones the interval of the measurement;
+    hollow points are not measured.
     """
     shown = drawable(inputs.experiments, QUANTITY)
     data = shown.experiments
@@ -61,6 +63,7 @@ def _panel(axes: Axes, data: pd.DataFrame, chosen: dict[str, str], *, x: str, li
     for key, group in data.sort_values(x).groupby([*settings, line], sort=True, dropna=False):
         dataset, shape, origin = str(key[0]), str(key[1]), str(key[2])
         median = group[f"{QUANTITY}_median"]
+        interval_bars(axes, group[x], group, QUANTITY, chosen[dataset])
         axes.errorbar(
             group[x],
             median,

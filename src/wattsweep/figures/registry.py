@@ -35,15 +35,16 @@ FIGURES: dict[str, FigureKind] = {
         energy_per_datum.TITLE,
         "Net energy for one training row in one epoch, against the network's trainable parameters (left, lines of "
         "equal depth) and against its depth (right, lines of equal size). Points are medians over an experiment's "
-        "runs, bars their quartiles; hollow points are not measured. Net energy is what the node used beyond "
-        f"idling. {MARKED}",
+        "runs, bars their quartiles, faint bars the interval of the measurement; hollow points are not measured. Net "
+        f"energy is what the node used beyond idling. {MARKED}",
     ),
     "energy_against_loss": FigureKind(
         energy_against_loss.draw,
         energy_against_loss.TITLE,
         "Net energy of a run against its test loss at the last epoch, a panel for each dataset. Points are medians "
-        "over an experiment's runs, bars their quartiles; colour is the number of trainable parameters. The line "
-        f"joins the experiments that no other beats in both energy and loss. {MARKED}",
+        "over an experiment's runs, bars their quartiles, faint bars the interval of the measurement; colour is the "
+        "number of trainable parameters. The line joins the experiments that no other beats in both energy and loss. "
+        f"{MARKED}",
     ),
     "predicted_against_measured": FigureKind(
         predicted_against_measured.draw,

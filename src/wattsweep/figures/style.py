@@ -10,6 +10,8 @@ from typing import Any
 
 import matplotlib.axes
 import matplotlib.figure
+import pandas as pd
+from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
@@ -61,6 +63,7 @@ PALETTE = (
 MARKERS = dict(zip(SHAPES, "osD^v<>P", strict=True))
 INK, FAINT_INK, ALARM = "#1a1a1a", "#555555", "#a30000"
 GRADIENT = "cividis"
+LEAST_POSITIVE = 1e-30
 
 TICKS_WITHIN_DECADES = (
     (1000, (1.0,)),
@@ -138,6 +141,16 @@ def log_axis(axes: Axes, which: str, unit: str | None = "") -> None:
     axis.set_major_locator(LogLocator(subs=subs, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}") if unit is None else EngFormatter(unit=unit))
     axis.set_minor_formatter(NullFormatter())
+
+
+def interval_bars(axes: Axes, x: "pd.Series[Any]", data: pd.DataFrame, quantity: str, colour: str) -> None:
+    """Draw the interval of the measurement at each `x` behind the points, cut where the axes end.
+
+    They do not move the limits of the axes; an end at 0 or below reaches to the foot of a logarithmic axis.
+    """
+    ends = zip(x, data[f"{quantity}_lower"], data[f"{quantity}_upper"], strict=True)
+    segments = [((at, max(low, LEAST_POSITIVE)), (at, high)) for at, low, high in ends if high > 0]
+    axes.add_collection(LineCollection(segments, colors=colour, linewidths=3, alpha=0.25, zorder=1), autolim=False)
 
 
 def whole_number_axis(axes: Axes, which: str, values: Iterable[int]) -> None:

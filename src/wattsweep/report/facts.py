@@ -136,6 +136,7 @@ def span(runs: pd.DataFrame) -> Facts | None:
         "training_s": float(runs["training_s"].sum()),
         "gross_j": float(runs["energy_gross_j"].sum()),
         "gross_known": int(runs["energy_gross_j"].notna().sum()),
+        "emissions_kg": float(runs["emissions_kgco2e"].sum()) if runs["emissions_kgco2e"].notna().any() else None,
     }
 
 

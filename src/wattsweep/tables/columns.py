@@ -244,6 +244,12 @@ QUANTITIES: tuple[tuple[str, str, str], ...] = (
 )
 """What an experiment's row has quartiles of, over the runs that have a value."""
 
+INTERVALS: tuple[tuple[str, str], ...] = (
+    ("energy_net_j", "net energy of a run"),
+    ("energy_per_datum_j", "net energy / (epochs_trained x n_train)"),
+)
+"""What an experiment's row has the interval of measurement of."""
+
 QUARTILES: tuple[tuple[str, str], ...] = (("q1", "Lower quartile"), ("median", "Median"), ("q3", "Upper quartile"))
 
 HARDWARE = tuple(column for column in RUNS.columns if column.name in ("device", "cpu_model"))
@@ -270,6 +276,16 @@ EXPERIMENTS = Table(
             Column(f"{name}_{quartile}", FLOAT, unit, f"{words} over the runs: {description}.")
             for name, unit, description in QUANTITIES
             for quartile, words in QUARTILES
+        ),
+        *(
+            Column(
+                f"{name}_{end}",
+                FLOAT,
+                "J",
+                f"{end.capitalize()} end of the measurement's interval, median over the runs: {description}.",
+            )
+            for name, description in INTERVALS
+            for end in ("lower", "upper")
         ),
     ),
 )

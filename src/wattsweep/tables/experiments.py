@@ -46,7 +46,20 @@ def _row(runs: Sequence[Row], planned: Experiment | None) -> Row:
     }
     for name, _, _ in QUANTITIES:
         row |= _quartiles(name, (run.get(name) for run in runs))
+    for end in ("lower", "upper"):
+        row[f"energy_net_j_{end}"] = _median(run[f"energy_net_{end}_j"] for run in runs)
+        row[f"energy_per_datum_j_{end}"] = _median(_per_datum(run, f"energy_net_{end}_j") for run in runs)
     return row
+
+
+def _per_datum(run: Row, name: str) -> float | None:
+    data = run["epochs_trained"] * run["n_train"]
+    return None if run[name] is None else float(run[name] / data)
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
 
 
 def _quartiles(name: str, values: Iterable[float | None]) -> Row:
