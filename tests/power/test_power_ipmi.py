@@ -2,14 +2,15 @@
 
 import math
 import struct
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.power.test_power_sdr import Repository, record
 from wattsweep.errors import PowerError
 from wattsweep.power import Status
 from wattsweep.power.sources import Reading, ipmi
+from wattsweep.power.sources.dcmi import RefusedError
 from wattsweep.power.sources.ipmi import IpmiSource
 from wattsweep.power.sources.specs import IpmiSpec
 
@@ -22,47 +23,34 @@ def dcmi_answer(watts: int, *, state: int = ACTIVE, group: int = 0xDC) -> dict[s
     return {"code": 0, "data": bytearray(struct.pack("<BHHHHIIB", group, watts, 90, 300, 150, 0, 1000, state))}
 
 
-def watt_sensor(name: str, number: int = 1) -> SimpleNamespace:
-    def decode(command: Any, data: bytes) -> SimpleNamespace:
-        return SimpleNamespace(value=4.0 * data[0], unavailable=0 if data[1] & 0x40 else 1)
-
-    return SimpleNamespace(
-        name=name,
-        baseunit="W",
-        unit_mod="",
-        percent="",
-        m=4,
-        resultexponent=0,
-        linearization=0,
-        sensor_number=number,
-        sensor_lun=0,
-        decode_sensor_reading=decode,
-    )
+def watt_sensor(name: str, number: int = 1) -> bytes:
+    """The record of a sensor of 4 W steps."""
+    return record(bytes([0xC0 | len(name)]) + name.encode(), number=number, factors=(4, 0, 0, 0, 0, 0))
 
 
 class FakeCommand:
     """An in-band client whose answers the test sets."""
 
-    def __init__(self, answers: dict[tuple[int, int], Any], sensors: list[SimpleNamespace]) -> None:
+    def __init__(self, answers: dict[tuple[int, int], Any], sensors: list[bytes]) -> None:
         self.answers = answers
-        self._sensors = sensors
+        self._records = Repository(record(b"\xc5Inlet", base_unit=1), *sensors)
 
-    def raw_command(self, *, netfn: int, command: int, **_: Any) -> Any:
-        answer = self.answers.get((netfn, command), {"code": 0xC1, "data": b""})
+    def raw_command(self, *, netfn: int, command: int, data: tuple[int, ...], **_: Any) -> Any:
+        answer = self.answers.get((netfn, command))
         if isinstance(answer, Exception):
             raise answer
-        return answer
-
-    def init_sdr(self) -> SimpleNamespace:
-        temperature = SimpleNamespace(name="Inlet", baseunit="°C", unit_mod="", percent="")
-        sensors = dict(enumerate([temperature, *self._sensors]))
-        return SimpleNamespace(sensors=sensors, get_sensor_numbers=lambda: sensors)
+        if answer is not None:
+            return answer
+        try:
+            return {"code": 0, "data": self._records(netfn, command, data)}
+        except RefusedError:
+            return {"code": 0xC1, "data": b""}
 
 
 def opened(
     monkeypatch: pytest.MonkeyPatch,
     answers: dict[tuple[int, int], Any],
-    sensors: list[SimpleNamespace] | None = None,
+    sensors: list[bytes] | None = None,
     spec: IpmiSpec | None = None,
 ) -> tuple[IpmiSource, FakeCommand]:
     command = FakeCommand(answers, sensors or [])
@@ -128,7 +116,7 @@ def test_a_named_sensor_is_chosen_among_several(monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_a_sensor_that_cannot_be_chosen_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, sensors: list[SimpleNamespace], named: str | None, words: str
+    monkeypatch: pytest.MonkeyPatch, sensors: list[bytes], named: str | None, words: str
 ) -> None:
     with pytest.raises(PowerError, match=words):
         opened(monkeypatch, {}, sensors, IpmiSpec(sensor=named))

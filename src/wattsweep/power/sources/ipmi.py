@@ -13,7 +13,6 @@ import contextlib
 import select
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pyghmi.exceptions import IpmiException
@@ -24,7 +23,6 @@ from pyghmi.ipmi.private.session import Session
 from wattsweep.errors import PowerError
 from wattsweep.power.sources.bmc import BmcSource, LinkError, Problem, by_suites
 from wattsweep.power.sources.dcmi import RefusedError
-from wattsweep.power.sources.sdr import Sensor
 from wattsweep.power.sources.specs import IpmiSpec
 
 USER_PRIVILEGE = 2
@@ -61,34 +59,6 @@ class Sha1Session(SuiteSession):
 
 
 SESSIONS: dict[int, type[SuiteSession]] = {17: Sha256Session, 3: Sha1Session}
-
-
-@dataclass(frozen=True)
-class _InBandSensor:
-    """A sensor as pyghmi describes it, which reads the records itself in-band."""
-
-    stock: Any
-    command: Any
-
-    @property
-    def name(self) -> str:
-        return str(self.stock.name)
-
-    @property
-    def number(self) -> int:
-        return int(self.stock.sensor_number)
-
-    @property
-    def lun(self) -> int:
-        return int(self.stock.sensor_lun)
-
-    @property
-    def step(self) -> float | None:
-        return abs(self.stock.m * 10.0**self.stock.resultexponent) if self.stock.linearization == 0 else None
-
-    def watts(self, data: bytes) -> float | None:
-        reading = self.stock.decode_sensor_reading(self.command, bytearray(data))
-        return None if reading.unavailable or reading.value is None else float(reading.value)
 
 
 class IpmiSource(BmcSource):
@@ -137,20 +107,6 @@ class IpmiSource(BmcSource):
             self._session = _log_in(self._spec, SESSIONS[suite], deadline_s or time.monotonic() + self.open_timeout_s)
 
         self._suites = [by_suites(self._spec, self._suites, log_in)]
-
-    def _sensors(self, deadline_s: float) -> Sequence[Sensor]:
-        if self._command is None:
-            return super()._sensors(deadline_s)
-        try:
-            repository = self._command.init_sdr()
-        except (IpmiException, NotImplementedError) as error:
-            raise RefusedError(str(error)) from None
-        sensors = [repository.sensors[number] for number in repository.get_sensor_numbers()]
-        return [
-            _InBandSensor(stock, self._command)
-            for stock in sensors
-            if stock.baseunit == "W" and not stock.unit_mod and not stock.percent
-        ]
 
     def _request(self, netfn: int, command: int, data: tuple[int, ...], lun: int = 0, *, deadline_s: float) -> bytes:
         if self._spec.address is None:
