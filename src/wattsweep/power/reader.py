@@ -83,6 +83,7 @@ class Reader:
             if "error" in late:
                 self._replace(late["error"])
                 return _failed(number, wall_s, asked_s)
+            self._judged(late)  # too late to count, but it says how fresh the source is
         self._pending_since_s = asked_s
         worker.order(number)
         answer = worker.hear(asked_s + timeout_s)

@@ -112,8 +112,8 @@ def _train(
                 report(f"{where}: refused: {error}")
                 continue
             idle = _idle(measurement, config.power, "idle_after")
-            trouble = measurement.trouble() if measurement else ""
-            records = finish_block(block, layout, config.power, idle, trouble)
+            troubles = measurement.troubles() if measurement else ()
+            records = finish_block(block, layout, config.power, idle, troubles)
             _remove_checkpoints(layout, planned)
             report(f"{where}: {_outcome(records)}")
             # The idling after a block is that before the next.

@@ -98,15 +98,19 @@ class StagedBlock:
 
 
 def finish_block(
-    block: StagedBlock, layout: Layout, power: PowerConfig, idle_after: Phase | None, trouble: str = ""
+    block: StagedBlock,
+    layout: Layout,
+    power: PowerConfig,
+    idle_after: Phase | None,
+    troubles: Sequence[str] = (),
 ) -> list[RunRecord]:
     """Write the finished run files of a block and remove it; the block's records.
 
     Files that an interrupted call wrote stay as they are, and tell the idling after the block where `idle_after` is
     None. A block that ended without is charged the idle power of idle_before alone. Where a trace cannot be read the
     runs are kept without its power, and `power_lost` in their provenance says why. Runs whose power is joined after the
-    fact have `power_awaited` and their block's `block_id` there. `trouble` is what kept the recorder from recording; it
-    stands with the reasons of energies that are refused.
+    fact have `power_awaited` and their block's `block_id` there. `troubles` say for each
+    source what kept it from being recorded; they stand with the reasons of energies that are refused.
     """
     records = block.records()
     written = [read_run(path) for record in records if (path := layout.run(record.run)).exists()]
@@ -115,7 +119,7 @@ def finish_block(
         records = [replace(record, phases=(*record.phases, idle_after)) for record in records]
     metering = block.metering() if records else None
     if metering is not None:
-        records = [_troubled(record, trouble) for record in _measured(records, block.block_id, metering, power)]
+        records = _measured(records, block.block_id, metering, power, troubles)
     done = {record.run.run_id for record in written}
     for record in records:
         if record.run.run_id not in done:
@@ -146,12 +150,15 @@ def finished_runs(layout: Layout, experiment_id: str) -> dict[int, RunRecord]:
 
 
 def _troubled(record: RunRecord, trouble: str) -> RunRecord:
+    """The record with what kept its power from being recorded, where its energy is refused."""
     if record.power is None or record.power.status == "ok" or not trouble:
         return record
     return replace(record, power=replace(record.power, reason=f"{record.power.reason}; {trouble}"))
 
 
-def _measured(records: Sequence[RunRecord], block_id: str, metering: Metering, power: PowerConfig) -> list[RunRecord]:
+def _measured(
+    records: Sequence[RunRecord], block_id: str, metering: Metering, power: PowerConfig, troubles: Sequence[str]
+) -> list[RunRecord]:
     """The records with what each of the block's traces says of them."""
     notes: dict[str, str] = {}
     if metering.awaited is not None:
@@ -159,6 +166,7 @@ def _measured(records: Sequence[RunRecord], block_id: str, metering: Metering, p
     lost = []
     measured = list(records)
     for number, recorded in enumerate(metering.traces):
+        trouble = troubles[number] if number < len(troubles) else ""
         try:
             description, trace = read_trace_file(recorded.path)
         except PowerError as error:
@@ -166,9 +174,10 @@ def _measured(records: Sequence[RunRecord], block_id: str, metering: Metering, p
             continue
         source = MeasuredBy(block_id, recorded.selected_because, description, trace)
         if number == 0:
-            measured = with_power(measured, source, power)
+            measured = [_troubled(record, trouble) for record in with_power(measured, source, power)]
         else:
-            others = with_power([replace(record, power=None, also=()) for record in records], source, power)
+            bare = [replace(record, power=None, also=()) for record in records]
+            others = [_troubled(record, trouble) for record in with_power(bare, source, power)]
             measured = [
                 replace(record, also=(*record.also, other.power)) if other.power else record
                 for record, other in zip(measured, others, strict=True)

@@ -55,9 +55,9 @@ class Measurement:
     selection_reason: str
     awaited: SourceName | None = None
 
-    def trouble(self) -> str:
-        """What keeps the first source from being recorded now, as part of a sentence; empty where nothing does."""
-        return self.recordings[0].recorder.trouble() if self.recordings else ""
+    def troubles(self) -> tuple[str, ...]:
+        """What keeps each source from being recorded now, as part of a sentence; empty where nothing does."""
+        return tuple(recording.recorder.trouble() for recording in self.recordings)
 
     @property
     def refresh_s(self) -> float:
