@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.runs.support_runs import config, records, run
 from tests.support_records import make_record
 from wattsweep.config import PowerConfig
-from wattsweep.power import SourceDescription, Trace
+from wattsweep.errors import PowerError
+from wattsweep.power import Recorder, SourceDescription, Trace
 from wattsweep.runs import RunRecord, read_run, run_facts, write_run
 from wattsweep.runs.energies import MeasuredBy, epoch_windows, with_power
 from wattsweep.runs.record import Phase
+from wattsweep.simulation import SimulatedBmc
 from wattsweep.tables import Emissions
 from wattsweep.tables.rows import run_row, source_rows
 
@@ -131,3 +134,15 @@ def test_emissions_stand_beside_joules() -> None:
     assert row["emissions_kgco2e"] == pytest.approx(row["energy_gross_j"] / 3.6e6 * 1.5 * 0.4)
     assert run_row(record, None)["emissions_kgco2e"] is None
     assert Emissions.of(PowerConfig()) is None
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_two_shards_cannot_measure_one_node_at_a_time(tmp_path: Path) -> None:
+    settings = config(tmp_path / "results")
+    with (
+        SimulatedBmc(idle_w=100.0, slope_w=0.0, refresh_s=0.1) as bmc,
+        Recorder(bmc.source_spec, tmp_path / "theirs.csv", 0.1) as theirs,
+        pytest.raises(PowerError, match=rf"'simulated' of this node is being recorded by process {theirs.pid}"),
+    ):
+        run(settings)
+    assert records(settings) == {}
