@@ -11,7 +11,7 @@ from tests.support_records import PROVENANCE, SETTINGS, make_record
 from wattsweep.config import PowerConfig
 from wattsweep.grid import Experiment, experiment_id
 from wattsweep.planning import PlannedExperiment
-from wattsweep.power import Sample, SourceDescription, Status
+from wattsweep.power import Sample, SourceDescription, Status, Trace
 from wattsweep.power.tracefile import TraceWriter
 from wattsweep.runs import RunRecord, describe_run, run_facts
 from wattsweep.runs.blocks import BlockTarget, is_done
@@ -150,11 +150,11 @@ def test_the_joules_of_unlike_machines_are_not_added(tmp_path: Path) -> None:
     assert_refused(resumed(segment), "it was trained on gpu: Example, Other CPU, 1, the last on cpu, Example CPU")
 
 
-def test_a_trace_is_kept_with_three_neighbours_on_both_sides() -> None:
-    assert RECORD.power is not None
-    trace = replace(RECORD.power.trace, refresh_s=0.1)
-    assert len(trace_around(trace, [(0.9, 1.0), (1.0, 1.1)], 0.05)) == 1
-    assert len(trace_around(trace, [(0.9, 1.1)], 0.4)) == 3
+def test_a_trace_is_kept_with_its_neighbours_on_both_sides() -> None:
+    """Those of three refreshes or sampling intervals, and the nearest ones however far they are."""
+    trace = Trace.from_arrays(np.arange(11.0), np.full(11, 80.0), kind="power", refresh_s=0.1, step=1.0)
+    assert trace_around(trace, [(4.9, 5.0), (5.0, 5.1)], 0.05).times_s.tolist() == [4.0, 5.0, 6.0]
+    assert trace_around(trace, [(4.9, 5.1)], 0.7).times_s.tolist() == [3.0, 4.0, 5.0, 6.0, 7.0]
 
 
 def test_what_earlier_segments_measured_counts_towards_the_block(tmp_path: Path) -> None:
