@@ -1,6 +1,7 @@
 import json
 import math
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -102,7 +103,13 @@ def test_watch_shows_the_simulated_bmc(folder: Path, as_json: bool) -> None:
 
 def test_watch_ends_with_ctrl_c() -> None:
     command = [sys.executable, "-m", "wattsweep", "meter", "--watch", "--source", "simulated"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job has it ignored
+    ) as process:
         assert process.stdout is not None
         assert "Power is simulated" in process.stdout.readline()
         assert "no measurement" in process.stdout.readline()
