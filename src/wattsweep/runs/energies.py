@@ -1,5 +1,6 @@
 """The energies of a block's runs from the trace of one source: block, setup, each run, each epoch."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -40,7 +41,7 @@ def with_power(records: Sequence[RunRecord], by: MeasuredBy, power: PowerConfig)
         may_be_frozen=power.stale_after_s is not None and not by.source.shows_updates,
         runs_at_once=records[0].runs_at_once,
     )
-    refused = account.runs[0].gross.joules != account.runs[0].gross.joules
+    refused = math.isnan(account.runs[0].gross.joules)
     setup = phases.get("setup")
     shared = RunPower(
         source=by.source,

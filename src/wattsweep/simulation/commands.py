@@ -1,6 +1,7 @@
 """Measures any program: runs it between two windows of idling and says what it used."""
 
 import json
+import math
 import shutil
 import signal
 import subprocess
@@ -67,9 +68,9 @@ class CommandRecord:
             run, energy = one.energy.runs[0], one.energy
             mark = "" if one.source.origin == "measured" else f" ({one.source.origin}, not a measurement)"
             lines.append(f"  {one.source.scope}: {one.source.detail}{mark}")
-            if run.gross.joules == run.gross.joules:
+            if math.isfinite(run.gross.joules):
                 lines.append(f"    gross {_joules(run.gross.joules, run.gross.lower, run.gross.upper)}{mark}")
-            if run.net_j == run.net_j:
+            if math.isfinite(run.net_j):
                 lines.append(f"    net   {_joules(run.net_j, run.net_lower_j, run.net_upper_j)}{mark}")
                 lines.append(f"    mean {energy.mean_w:.1f} W, idle {energy.idle_w:.1f} W")
             if energy.reason:
@@ -177,7 +178,7 @@ def _flat(energy: BlockEnergy) -> dict[str, float]:
 
 
 def _number(value: float) -> float | None:
-    return value if value - value == 0 else None
+    return value if math.isfinite(value) else None
 
 
 def _joules(value_j: float, lower_j: float, upper_j: float) -> str:
