@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 SOURCES := src tests benchmarks
+# Half of the tests wait, for a meter or for Slurm; more at one time would disturb those that measure.
+TESTS_AT_ONCE ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint format types coverage reference lock clean
@@ -17,7 +19,8 @@ run: $(VENV)/.run ## Set up, run config.yaml on this machine, print the report's
 	$(SNAKEMAKE) --profile profiles/local --quiet rules
 
 test: $(VENV)/.test lint types ## Set up, then run every check and test that this machine can run
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --cov --cov-report=term
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(TESTS_AT_ONCE) --no-loadscope-reorder \
+		--cov --cov-report=term
 
 lint: $(VENV)/.test ## Check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check $(SOURCES)
@@ -58,7 +61,7 @@ $(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-$(VENV)/.test: requirements-dev.lock $(VENV)/.run
+$(VENV)/.test: requirements-dev.lock tests/install-programs $(VENV)/.run
 	$(BIN)/pip install --quiet --require-hashes --no-deps --requirement requirements-dev.lock
 	tests/install-programs
 	touch $@

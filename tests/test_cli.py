@@ -13,7 +13,7 @@ from wattsweep.runs import write_run
 runner = CliRunner()
 COMMANDS = [
     *("plan", "prepare", "run-shard", "inspect", "tables", "fit", "figures", "report"),
-    *("meter", "calibrate", "record"),
+    *("meter", "calibrate", "record", "status", "pack"),
 ]
 
 
@@ -61,7 +61,7 @@ def test_version() -> None:
 def test_plan_prints_counts_and_what_is_left_out(config_file: Path) -> None:
     output = runner.invoke(app, ["plan", "--configfile", str(config_file)]).output
     assert "wine rectangle size 64 depth 4: nearest has 78 parameters (+21.9%)" in output
-    assert "1 shards" in output or "shards, predicted" in output
+    assert "shards      1, predicted" in output
 
 
 def test_plan_as_json_agrees_with_its_files(config_file: Path, tmp_path: Path) -> None:

@@ -34,3 +34,15 @@ class OutOfMemoryError(TrainingError):
 
 class AnalysisError(WattsweepError):
     """There is not enough, or not the right, data for an analysis."""
+
+
+class TryAgainError(WattsweepError):
+    """Nothing is wrong, but not now: the same command goes on when it is given again (exit status 75)."""
+
+
+class DrainedError(TryAgainError):
+    """A shard was told to stop, and did so in order."""
+
+
+class LeaseError(TryAgainError):
+    """A shard is another process's at present."""

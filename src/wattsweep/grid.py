@@ -11,11 +11,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
+from typing import Any
 
 from wattsweep.config import Config, Hypercube, TrainingConfig
 
 ID_DIGITS = 16
+
+Values = tuple[Any, ...]
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -99,16 +102,20 @@ def expand(config: Config) -> list[Experiment]:
 
     An experiment in several sweeps takes the largest number of repetitions that any of them asks for.
     """
-    held: dict[Settings, tuple[int, tuple[str, ...]]] = {}
+    held: dict[str, tuple[Values, int, tuple[str, ...]]] = {}
     for sweep, hypercubes in config.sweeps.items():
+        alone = (sweep,)
         for hypercube in hypercubes:
-            for settings in _settings(hypercube, config.training):
-                repetitions, sweeps = held.get(settings, (0, ()))
-                names = sweeps if sweep in sweeps else (*sweeps, sweep)
-                held[settings] = (max(repetitions, hypercube.repetitions), names)
+            for canonical, values in _points(hypercube, config.training):
+                if (known := held.get(canonical)) is None:
+                    held[canonical] = (values, hypercube.repetitions, alone)
+                else:
+                    _, repetitions, sweeps = known
+                    names = sweeps if sweep in sweeps else (*sweeps, sweep)
+                    held[canonical] = (values, max(repetitions, hypercube.repetitions), names)
     return [
-        Experiment(experiment_id(settings), settings, repetitions, sweeps)
-        for settings, (repetitions, sweeps) in held.items()
+        Experiment(_digest(canonical)[:ID_DIGITS], Settings(*values), repetitions, sweeps)
+        for canonical, (values, repetitions, sweeps) in held.items()
     ]
 
 
@@ -126,7 +133,13 @@ def make_run(experiment: str, repetition: int) -> Run:
     return Run(run_id, experiment, repetition, seed)
 
 
-def _settings(hypercube: Hypercube, training: TrainingConfig) -> Iterator[Settings]:
+def _points(hypercube: Hypercube, training: TrainingConfig) -> Iterator[tuple[str, Values]]:
+    """The canonical form and the values of every combination, in the order of the fields.
+
+    The text of a value is made once for its axis: a grid has few values and very many combinations of them.
+    """
+    names = [field.name for field in fields(Settings)]
+    in_order = itemgetter(*(names.index(name) for name in FIELDS))
     for dataset in hypercube.dataset:
         source, name = dataset.split(":", maxsplit=1)
         stated = {
@@ -135,11 +148,10 @@ def _settings(hypercube: Hypercube, training: TrainingConfig) -> Iterator[Settin
             "engine": training.engine,
             "vectorised": training.repetitions == "vectorised",
         }
-        axes = (
-            [stated[field.name]] if field.name in stated else getattr(hypercube, field.name)
-            for field in fields(Settings)
-        )
-        yield from itertools.starmap(Settings, itertools.product(*axes))
+        axes = [[stated[name]] if name in stated else getattr(hypercube, name) for name in names]
+        texts = [[_member(name, value) for value in axis] for name, axis in zip(names, axes, strict=True)]
+        for values, members in zip(itertools.product(*axes), itertools.product(*texts), strict=True):
+            yield "{" + ",".join(filter(None, in_order(members))) + "}", values
 
 
 def _digest(text: str) -> str:

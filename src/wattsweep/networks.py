@@ -8,6 +8,8 @@ free scale w; w is the whole number whose count of trainable parameters is close
 """
 
 import difflib
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from numbers import Integral
@@ -67,20 +69,27 @@ def smallest_network(shape: str, depth: int, n_inputs: int, n_outputs: int) -> i
 
 @lru_cache(maxsize=65536)
 def _closest_widths(shape: str, depth: int, size: int, n_inputs: int, n_outputs: int) -> tuple[int, ...]:
-    """Bisect for the scale: no width falls as w grows, so neither does the count of parameters."""
+    """Search for the scale: no width falls as w grows, so neither does the count of parameters."""
     rule = _RULES[shape]
 
     def widths_of(w: int) -> list[int]:
         return rule(w, depth, n_outputs)
 
+    def too_small(w: int) -> bool:
+        return count_parameters(n_inputs, widths_of(w)) < size
+
     # The first layer is at least w wide, so its own parameters alone exceed `size` at this bound.
     low, high = 1, size // (n_inputs + 1) + 1
+    # Close in on a guess first: a plan asks for tens of thousands of networks.
+    middle, step = min(_guess(shape, depth, size, n_inputs, n_outputs), high), 1
     while low < high:
-        middle = (low + high) // 2
-        if count_parameters(n_inputs, widths_of(middle)) < size:
+        if too_small(middle):
             low = middle + 1
+            middle = low + step if low + step < high else (low + high) // 2
         else:
             high = middle
+            middle = high - step if high - step > low else (low + high) // 2
+        step *= 4
 
     above = widths_of(low)
     if low == 1:
@@ -89,6 +98,21 @@ def _closest_widths(shape: str, depth: int, size: int, n_inputs: int, n_outputs:
     excess = count_parameters(n_inputs, above) - size
     shortfall = size - count_parameters(n_inputs, below)
     return tuple(below if shortfall <= excess else above)
+
+
+def _guess(shape: str, depth: int, size: int, n_inputs: int, n_outputs: int) -> int:
+    """About the scale of that size: with widths in proportion to it, the count is a polynomial of second degree."""
+    ratios = _width_ratios(shape, depth)
+    square = sum(one * other for one, other in itertools.pairwise(ratios))
+    linear = (n_inputs + 1) * ratios[0] + sum(ratios[1:]) + n_outputs * ratios[-1]
+    return max(1, int(2 * size / (linear + math.sqrt(linear * linear + 4 * square * size))))
+
+
+@lru_cache(maxsize=1024)
+def _width_ratios(shape: str, depth: int) -> tuple[float, ...]:
+    """Widths of a very wide network's hidden layers over its scale."""
+    w = 2**20
+    return tuple(width / w for width in _RULES[shape](w, depth, 1)[:-1])
 
 
 def _rectangle(w: int, depth: int, n_outputs: int) -> list[int]:

@@ -16,6 +16,7 @@ from wattsweep.planning import (
     predict_run_s,
     read_plan,
     read_shard,
+    read_shards,
     write_plan,
 )
 
@@ -73,6 +74,18 @@ def test_the_plan_does_not_depend_on_the_order_of_the_grid() -> None:
 def test_more_repetitions_make_another_shard() -> None:
     some, more = (make_plan(config(repetitions=repetitions), FACTS) for repetitions in (2, 3))
     assert {shard.shard_id for shard in some.shards}.isdisjoint(shard.shard_id for shard in more.shards)
+
+
+@pytest.mark.parametrize("wall_time", ["1 min", "5 min", "10 h"])
+def test_an_experiments_repetitions_stay_in_one_shard(wall_time: str, tmp_path: Path) -> None:
+    document = config(repetitions=50).model_dump(mode="json", by_alias=True)
+    plan = make_plan(parse(document | {"scheduling": {"shard_wall_time": wall_time}}), FACTS)
+    write_plan(plan, tmp_path)
+    shards = read_shards(tmp_path)
+    runs = [(one.experiment.experiment_id, one.experiment.repetitions) for shard in shards for one in shard.experiments]
+    assert len(dict(runs)) == len(runs) == len(plan.experiments)
+    assert {repetitions for _, repetitions in runs} == {50}
+    assert (len(shards) == 1) == (wall_time == "10 h")
 
 
 def test_files_give_the_plan_back(tmp_path: Path) -> None:

@@ -42,6 +42,29 @@ def test_adding_an_item_changes_few_shards() -> None:
     assert len(before - after) <= 3
 
 
+def ends_its_shard(item: Item) -> bool:
+    """Whether it is cut after an item whatever comes before and after it."""
+    return len(packed([item, ("next", 1e-3)])) == 2
+
+
+@given(items, st.data())
+def test_an_edit_changes_only_shards_between_the_cuts_around_it(things: list[Item], data: st.DataObject) -> None:
+    """Items are added and removed; between two cuts that stay, without an edit, every shard stays."""
+    kept = {thing: data.draw(st.sampled_from(["always", "always", "before", "after"])) for thing in things}
+    before = [thing for thing in things if kept[thing] != "after"]
+    after = [thing for thing in things if kept[thing] != "before"]
+    stretches: list[list[Item]] = [[]]
+    for thing in things:
+        stretches[-1].append(thing)
+        if kept[thing] == "always" and ends_its_shard(thing):
+            stretches.append([])
+    unedited = {thing for stretch in stretches if all(kept[one] == "always" for one in stretch) for thing in stretch}
+    for shards, others in ((packed(before), packed(after)), (packed(after), packed(before))):
+        for shard in shards:
+            assert shard in others or not unedited.issuperset(shard)
+            assert unedited.issuperset(shard) or unedited.isdisjoint(shard)
+
+
 def test_slightly_other_predictions_move_no_cut() -> None:
     things = [(f"{number:06x}", 2.9 + (number % 7) / 10) for number in range(2000)]
     shorter = [(name, seconds * 0.98) for name, seconds in things]

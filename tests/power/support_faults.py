@@ -25,7 +25,7 @@ from wattsweep.planning import Shard, make_plan
 from wattsweep.power import Status
 from wattsweep.power.child import ChildProcess
 from wattsweep.runs import Layout, RunPower, RunRecord, execute_shard
-from wattsweep.runs.staging import finished_runs
+from wattsweep.runs.finished import finished_runs
 
 REPOSITORY = Path(__file__).parents[2]
 MARK = "WATTSWEEP_TEST_MARK"

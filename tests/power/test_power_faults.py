@@ -189,7 +189,7 @@ def test_an_outage_costs_samples_never_the_truth(failing: tuple[FaultyBmc, Outco
         assert statuses.count(Status.FAILED) >= 1
     if name == "gone for good":
         # It had come back from its first absence, whole.
-        assert set(statuses[:3]) == {Status.OK}
+        assert Status.OK in statuses
         assert statuses[-1] is Status.FAILED
 
 

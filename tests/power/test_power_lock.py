@@ -54,6 +54,17 @@ def test_releasing_twice_is_harmless_and_frees_it(folder: Path) -> None:
         pass
 
 
+def test_shared_ones_hold_it_together_and_none_beside_one_that_is_not() -> None:
+    with (
+        SourceLock("simulated", "a", shared=True),
+        SourceLock("simulated", "b", shared=True),
+        pytest.raises(PowerError, match="is being recorded by process"),
+    ):
+        SourceLock("simulated", "c").acquire()
+    with SourceLock("simulated", "c"), pytest.raises(PowerError, match=r"recorded by process .* \(c\)"):
+        SourceLock("simulated", "d", shared=True).acquire()
+
+
 def test_locks_have_a_folder_without_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WATTSWEEP_LOCKS")
     assert lock_folder().name == "wattsweep-locks"

@@ -53,10 +53,14 @@ def records_with_refusals(origin: Origin | None) -> list[RunRecord]:
     return sorted(records, key=lambda record: (record.run.experiment_id, record.run.repetition))
 
 
-def make_report(records: list[RunRecord], folder: Path, plan: dict[str, Any] = PLAN) -> str:
+def make_report(
+    records: list[RunRecord], folder: Path, plan: dict[str, Any] = PLAN, missing: dict[str, Any] | None = None
+) -> str:
     write_tables(records, plan_of(records, 2), folder)
     runs, experiments = read_runs(folder), read_experiments(folder)
     fits = fit_groups(experiments, AnalysisConfig(bootstrap_samples=20))
     for name, draw in FIGURES.items():
         save(draw(runs, experiments, fits), folder, name)
-    return build_report(plan=plan, runs=runs, experiments=experiments, fits=fits, figures_folder=folder)
+    return build_report(
+        plan=plan, runs=runs, experiments=experiments, fits=fits, figures_folder=folder, missing=missing
+    )

@@ -164,6 +164,17 @@ def test_nothing_trained_is_a_report_too(tmp_path: Path) -> None:
     assert "Nothing to fit" in text
 
 
+def test_why_runs_are_missing_is_said(tmp_path: Path) -> None:
+    missing = {
+        "missing_because": {"failed with ValueError": 1, "not trained yet": 98},
+        "missing_examples": {"failed with ValueError": "run 0123: ValueError: <nan> (failures/01/0123-3.json)"},
+    }
+    html = make_report([make_record(origin=None)], tmp_path, missing=missing)
+    assert "failed with ValueError 1 not trained yet 98" in words(html)
+    assert "run 0123: ValueError: &lt;nan&gt; (failures/01/0123-3.json)" in html
+    assert "Missing runs" not in make_report([make_record(origin=None)], tmp_path)
+
+
 def test_power_not_measured_is_said(tmp_path: Path) -> None:
     text = words(make_report([make_record(origin=None)], tmp_path))
     assert "No run has a net energy: power was not measured." in text

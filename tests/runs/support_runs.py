@@ -9,9 +9,8 @@ from typing import Any
 from wattsweep.config import Config, parse
 from wattsweep.datasets import prepare, read_facts
 from wattsweep.planning import Shard, make_plan
-from wattsweep.runs import Layout, RunRecord, execute_shard
-from wattsweep.runs.shards import ShardResult
-from wattsweep.runs.staging import finished_runs
+from wattsweep.runs import Layout, RunRecord, ShardResult, execute_shard
+from wattsweep.runs.finished import finished_runs
 
 CUBE = {"dataset": "wine", "shape": "rectangle", "size": 256, "depth": [2, 3], "epochs": 40, "repetitions": 2}
 

@@ -1,5 +1,7 @@
 """A run file gives back what was written, and everything else is refused with a reason."""
 
+import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from tests.support_records import make_record
 from wattsweep.errors import RunFileError
 from wattsweep.power import Trace
 from wattsweep.runs import Phase, RunRecord, describe_run, read_run, run_facts, write_run
+from wattsweep.runs.files import LEFT_S, in_place_of
 from wattsweep.runs.record import Segment, SegmentPower
 
 
@@ -147,6 +150,30 @@ def test_nothing_stays_of_a_write_that_failed(tmp_path: Path) -> None:
     with pytest.raises(RunFileError, match="parameter count"):
         write_run(tmp_path / "run.h5", replace(record, network=replace(record.network, n_parameters=1)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_writers_of_one_file_on_two_nodes_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    with in_place_of(path) as slow:
+        slow.write_text("slow")
+        # Another node's process may have the same id as ours.
+        with in_place_of(path) as quick:
+            quick.write_text("quick")
+        assert path.read_text() == "quick"
+        assert slow.read_text() == "slow"
+    assert path.read_text() == "slow"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_killed_writers_left_of_a_file_goes_when_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    ages_s = {".run.h5.0123.tmp": 2 * LEFT_S, ".run.h5.4567.tmp": 0.0, ".other.h5.0123.tmp": 2 * LEFT_S}
+    for name, age_s in ages_s.items():
+        (tmp_path / name).write_text("half")
+        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
+    with in_place_of(path) as temporary:
+        temporary.write_text("whole")
+    assert {one.name for one in tmp_path.iterdir()} == {"run.h5", ".run.h5.4567.tmp", ".other.h5.0123.tmp"}
 
 
 def test_where_the_disk_refuses_that_is_an_error_and_nothing_stays(tmp_path: Path) -> None:

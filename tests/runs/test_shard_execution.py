@@ -12,7 +12,8 @@ from tests.runs.support_runs import CUBE, config, records, run, shard_of
 from wattsweep.planning import PlannedExperiment
 from wattsweep.runs import Layout, RunRecord, describe_run, execute_shard, write_run
 from wattsweep.runs.blocks import BlockTarget, is_done, missing_repetitions
-from wattsweep.runs.staging import StagedBlock, finished_runs
+from wattsweep.runs.finished import finished_runs
+from wattsweep.runs.staging import StagedBlock
 
 pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.slow]
 

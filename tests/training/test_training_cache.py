@@ -1,13 +1,15 @@
 """Programs that outlive a process, each process a real one: TensorFlow reads its flags once."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from wattsweep.training.cache import STORE_BYTES, compilation_cache
+from wattsweep.training.cache import LEFT_S, STORE_BYTES, compilation_cache
 
 TRAIN = """
 import json, sys, time
@@ -28,8 +30,8 @@ with compilation_cache(Path(sys.argv[1]), "this machine") as programs:
 """
 
 
-def train(store: Path) -> tuple[int, list[str]]:
-    command = [sys.executable, "-c", TRAIN, str(store)]
+def train(store: Path, script: str = TRAIN) -> tuple[int, list[str]]:
+    command = [sys.executable, "-c", script, str(store)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     programs, *histories = json.loads(done.stdout.splitlines()[-1])
     return programs, histories
@@ -70,6 +72,32 @@ def test_the_folder_of_a_process_at_work_is_left_alone(tmp_path: Path) -> None:
         with compilation_cache(tmp_path, "this machine") as programs:
             assert programs == 0
         assert (folder / "program.pb").exists()
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_at_its_work(tmp_path: Path) -> None:
+    left = [tmp_path / machine / ".in-use-shard1-x" for machine in ("here", "elsewhere")]
+    others = [tmp_path / "here" / name for name in (".in-use-shard10-x", ".in-use-shard2-y")]
+    old = tmp_path / "elsewhere" / ".in-use-shard3-z"
+    for folder in (*left, *others, old):
+        folder.mkdir(parents=True)
+        (folder / "program.pb").write_text("half of it")
+    os.utime(old, (time.time() - 2 * LEFT_S,) * 2)
+    with compilation_cache(tmp_path, "this machine", "shard1") as programs:
+        assert programs == 0
+        assert not any(folder.exists() for folder in (*left, old))
+        assert all((folder / "program.pb").exists() for folder in others)
+        assert len(list(tmp_path.glob("*/.in-use-shard1-*"))) == 1
+    assert not list(tmp_path.glob("*/.in-use-shard1-*"))
+
+
+@pytest.mark.slow
+def test_a_process_whose_folder_was_removed_trains_on(tmp_path: Path) -> None:
+    removal = "    import shutil; shutil.rmtree(next(Path(sys.argv[1]).glob('*/.in-use-*')))\n"
+    where = "    engine.prepare()\n"
+    assert where in TRAIN
+    removed = train(tmp_path / "removed", TRAIN.replace(where, removal + where))
+    assert removed == train(tmp_path / "kept")
+    assert not list(tmp_path.glob("*/*/.in-use-*"))
 
 
 def test_other_machines_have_stores_of_their_own(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,9 @@ class Project:
         self.folder = folder
         self.repository = repository
 
-    def configure(self, **changes: Any) -> None:
-        document = {"sweeps": {"tiny": GRID | changes}, "power": POWER, "scheduling": {"shard_wall_time": "1 min"}}
+    def configure(self, *, scheduling: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> None:
+        scheduling = {"shard_wall_time": "1 min", **scheduling}
+        document = {"sweeps": {"tiny": GRID | changes}, "power": POWER, "scheduling": scheduling}
         (self.folder / "config.yaml").write_text(yaml.safe_dump(document))
 
     def command(self, *arguments: str) -> list[str]:
@@ -195,6 +197,38 @@ def test_only_shards_for_gpus_ask_for_one(project: Project) -> None:
     for shard in shards:
         (job,) = (job for job in jobs if f"wildcards: shard={shard['shard_id']}" in job)
         assert ("gres=gpu:1" in job.split("rule tables:")[0]) == (shard["hardware"] == "gpu")
+
+
+def test_a_shard_asks_slurm_for_what_the_configuration_says(project: Project) -> None:
+    project.succeed("--until", "plan")
+    asked = {"partition": "main", "account": "lab", "qos": "long", "constraint": "skylake&ssd"}
+    plain = resources(project)
+    assert not set(plain) & {"slurm_partition", "slurm_account", "qos", "constraint"}
+    assert plain["slurm_extra"] == "--exclusive --signal=TERM@120"
+    project.configure(
+        scheduling={**asked, "wall_time_margin": 1000, "max_wall_time": "90 min", "runs_per_node": 3, "memory_mb": 3000}
+    )
+    project.succeed("--until", "plan")
+    found = resources(project)
+    assert found["slurm_partition"] == asked["partition"]
+    assert found["slurm_account"] == asked["account"]
+    assert found["qos"] == asked["qos"]
+    assert found["constraint"] == asked["constraint"]
+    assert found["mem_mb"] == "3000"
+    assert int(plain["runtime"]) < 90 == int(found["runtime"])
+    assert found["slurm_extra"] == "--signal=TERM@120"
+    meters = yaml.safe_load((project.repository / "profiles/local/config.yaml").read_text())["resources"]
+    granted = int(meters.removeprefix("meter="))
+    assert granted // int(plain["meter"]) == 1
+    assert granted // int(found["meter"]) == 3
+
+
+def resources(project: Project) -> dict[str, str]:
+    """What the first shard asks for."""
+    first = project.succeed("--dry-run").split("rule shard:")[1]
+    (line,) = (line for line in first.splitlines() if line.strip().startswith("resources:"))
+    pairs: Iterator[list[str]] = (pair.split("=", 1) for pair in line.strip().removeprefix("resources: ").split(", "))
+    return dict(pairs)
 
 
 def test_both_profiles_plan_the_shipped_config(project: Project) -> None:

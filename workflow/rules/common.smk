@@ -8,7 +8,8 @@ from snakemake.exceptions import WorkflowError
 
 import wattsweep.config as wattsweep_config
 from wattsweep.errors import ConfigError
-from wattsweep.planning import dataset_names, read_plan
+from wattsweep.planning import dataset_names, read_plan, wall_times
+from wattsweep.planning.asking import STOP_S, asked_minutes
 
 try:
     for file in workflow.configfiles:
@@ -20,6 +21,7 @@ except ConfigError as error:
 RESULTS = CONFIG.paths.results.as_posix()
 RESOLVED_CONFIG = f"{RESULTS}/plan/config.json"
 PLAN = f"{RESULTS}/plan/plan.json"
+PREDICTION = f"{RESULTS}/plan/prediction.json"
 TABLES = f"{RESULTS}/tables"
 FIT = f"{RESULTS}/fit/energy_model.json"
 FIGURES = f"{RESULTS}/figures"
@@ -40,6 +42,14 @@ wildcard_constraints:
     source="[a-z]+",
     dataset="[^/]+",
 
+
+# Told only at its time limit, a shard would have as long as the site's KillWait to stop in order.
+SLURM_EXTRA = f"--signal=TERM@{STOP_S}"
+if CONFIG.scheduling.runs_per_node == 1:
+    SLURM_EXTRA = f"--exclusive {SLURM_EXTRA}"
+
+# What the local profile grants is one meter, in parts: so many that as many shards as may train at one time have a share.
+METER_PARTS = 1_000_000
 
 # Jobs run the package that this workflow belongs to, in whatever environment they are given.
 SOURCE = Path(workflow.basedir).parent / "src"
@@ -64,10 +74,23 @@ def shard_summary(wildcards):
 
 
 def shard_minutes(wildcards, attempt):
-    """Wall time to ask for: the predicted one with its margin, growing on each retry."""
-    predicted_s = shard_summary(wildcards)["predicted_s"]
-    seconds = predicted_s * CONFIG.scheduling.wall_time_margin * attempt
-    return max(5, round(seconds / 60))
+    """Wall time to ask for: the predicted one with its margin, growing on each retry, and the time to stop in order."""
+    seconds = asked_seconds(*map(changed_ns, (PLAN, PREDICTION)))[wildcards.shard]
+    return asked_minutes(seconds, attempt, CONFIG.scheduling.max_wall_time_s)
+
+
+def changed_ns(file):
+    """When a file was changed last; 0 where it is not there."""
+    return Path(file).stat().st_mtime_ns if Path(file).exists() else 0
+
+
+@lru_cache(maxsize=1)
+def asked_seconds(plan_ns, prediction_ns):
+    """Seconds to ask for, by shard; from what finished shards taught, where `wattsweep plan` was given since."""
+    margin = CONFIG.scheduling.wall_time_margin
+    return wall_times(
+        shard_summaries(plan_ns).values(), Path(PLAN).parent, margin=margin
+    )
 
 
 def shard_hardware(wildcards):

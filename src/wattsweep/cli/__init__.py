@@ -4,7 +4,7 @@ A module here adds its commands to `app` by being imported; what they need of th
 that the command line itself starts at once.
 """
 
-from wattsweep.cli import meter, pipeline, record
+from wattsweep.cli import meter, pipeline, plan, record, runfiles, status
 from wattsweep.cli.app import app, main
 
-__all__ = ["app", "main", "meter", "pipeline", "record"]
+__all__ = ["app", "main", "meter", "pipeline", "plan", "record", "runfiles", "status"]

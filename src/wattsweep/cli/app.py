@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 from wattsweep import __version__
-from wattsweep.errors import WattsweepError
+from wattsweep.errors import TryAgainError, WattsweepError
 
 EXIT_ERROR = 1
+EXIT_TRY_AGAIN = 75
+"""EX_TEMPFAIL of sysexits.h. Snakemake takes any status but 0 as failed and submits the job again; in a log, or Slurm's
+accounting, this one says that nothing is wrong. It is below 128, so no signal's."""
 
 app = typer.Typer(
     help="What training a neural network costs in energy, and what would cost less.",
@@ -20,9 +23,15 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command; errors that a user can mend are printed without a traceback."""
+    """Run the command; errors that a user can mend are printed without a traceback.
+
+    Exits with 1 for those, and with 75 where the same command goes on when it is given again.
+    """
     try:
         app()
+    except TryAgainError as error:
+        print(error, file=sys.stderr)
+        sys.exit(EXIT_TRY_AGAIN)
     except WattsweepError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_ERROR)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CONFIG = Path("config.yaml")
 
+ConfigFile = Annotated[Path, typer.Option("--configfile", help="The configuration.", show_default=True)]
 OptionalConfigFile = Annotated[
     Path | None,
     typer.Option("--configfile", help="The configuration; without it config.yaml where there is one, else defaults."),
@@ -38,6 +39,15 @@ def power_settings(configfile: Path | None, source: str | None) -> "tuple[PowerC
         return PowerConfig.model_validate(document), results
     except ValidationError as error:
         raise typer.BadParameter(f"--source {source}: {error.errors()[0]['msg']}") from None
+
+
+def results_folder(configfile: Path | None) -> Path:
+    """The folder of results of a configuration; the default one where none is named and there is no config.yaml."""
+    from wattsweep.config import PathsConfig, load
+
+    if configfile is None and not DEFAULT_CONFIG.exists():
+        return PathsConfig().results
+    return load(configfile or DEFAULT_CONFIG).paths.results
 
 
 def duration(option: str, text: str, *, least: float = 0.0) -> float:

@@ -9,39 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from wattsweep.cli.app import app
-from wattsweep.cli.options import DEFAULT_CONFIG
+from wattsweep.cli.options import DEFAULT_CONFIG, ConfigFile
 
-ConfigFile = Annotated[Path, typer.Option("--configfile", help="The configuration.", show_default=True)]
 Output = Annotated[Path, typer.Option("--output", help="Where to write.")]
-
-
-@app.command()
-def plan(
-    configfile: ConfigFile = DEFAULT_CONFIG,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", help="Folder to write the plan to.")] = None,
-) -> None:
-    """Show what a configuration asks for.
-
-    Sweeps, experiments, runs, what is left out and why, shards, predicted hours.
-    Nothing is downloaded: experiments on data that is not at hand are counted apart.
-    """
-    from wattsweep.config import load
-    from wattsweep.datasets import at_hand, prepare, read_facts
-    from wattsweep.planning import dataset_names, describe_plan, make_plan, plan_to_json, write_plan
-    from wattsweep.runs.layout import Layout
-
-    config = load(configfile)
-    layout = Layout(config.paths.results)
-    facts = {
-        (source, name): read_facts(prepare(source, name, layout.datasets, config.paths.pmlb))
-        for source, name in dataset_names(config)
-        if at_hand(source, name, layout.datasets, config.paths.pmlb)
-    }
-    planned = make_plan(config, facts)
-    if output is not None:
-        write_plan(planned, output)
-    print(json.dumps(plan_to_json(planned), indent=1) if as_json else describe_plan(planned))
 
 
 @app.command()
@@ -73,29 +43,20 @@ def run_shard(
     """Train what a shard misses, measured.
 
     Run files that are there and valid are not made again. At the end the shard's marker is written to --output.
+
+    Ends with 75 where the same command is to be given again: after SIGTERM, SIGUSR1 or SIGINT, which have it stop in
+    order (a second one stops it at once), and where another process executes the shard.
     """
     from wattsweep.config import load
     from wattsweep.planning import read_shard
     from wattsweep.runs import execute_shard
+    from wattsweep.runs.drain import drain_on_signals
 
-    result = execute_shard(read_shard(shard), load(configfile), report=lambda line: print(line, flush=True))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
+    def say(line: str) -> None:
+        print(line, flush=True)
 
-
-@app.command()
-def inspect(
-    file: Annotated[Path, typer.Argument(help="A run file (.h5).")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print its facts as JSON.")] = False,
-) -> None:
-    """Validate a run file and show it.
-
-    Exits with 1 where it is not a valid run file.
-    """
-    from wattsweep.runs import describe_run, read_run, run_facts
-
-    record = read_run(file)
-    print(json.dumps(run_facts(record), indent=1) if as_json else describe_run(record))
+    with drain_on_signals(say) as drain:
+        execute_shard(read_shard(shard), load(configfile), report=say, drain=drain, marker=output)
 
 
 @app.command()
@@ -106,14 +67,16 @@ def tables(
 ) -> None:
     """Turn run files into Parquet tables.
 
-    Takes the runs of every planned experiment, further repetitions included.
+    Takes the runs of every planned experiment, further repetitions included. Beside the tables counts.json says how
+    many planned runs are missing, and why.
     """
     from wattsweep.config import load
     from wattsweep.planning import read_shards
     from wattsweep.power.selection import AFTER_THE_FACT
     from wattsweep.runs import Layout, RunRecord
+    from wattsweep.runs.failures import failed_experiments, missing_because
     from wattsweep.runs.joining import Joiner
-    from wattsweep.runs.staging import finished_runs
+    from wattsweep.runs.reading import runs_of
     from wattsweep.tables import Emissions, write_tables
 
     config = load(configfile)
@@ -124,17 +87,23 @@ def tables(
         for planned in shard.experiments
     }
 
+    failed = failed_experiments(layout)
+    finished: dict[str, list[int]] = {}
+
     def groups() -> Iterator[list[RunRecord]]:
-        for experiment_id in sorted(experiments):
-            runs = finished_runs(layout, experiment_id)
-            yield [runs[repetition] for repetition in sorted(runs)]
+        for group in runs_of(layout, sorted(experiments)):
+            if group and group[0].run.experiment_id in failed:
+                finished[group[0].run.experiment_id] = [record.run.repetition for record in group]
+            yield group
 
     records = chain.from_iterable(groups())
     if config.power.source in AFTER_THE_FACT:
         joiner = Joiner.for_runs(records, config.power)
         records = chain.from_iterable(joiner.join(group) for group in groups())
     counts = write_tables(records, experiments, output, Emissions.of(config.power))
-    (output / "counts.json").write_text(json.dumps(counts.to_json(), indent=1) + "\n", encoding="utf-8")
+    missing = missing_because(layout, experiments, finished, counts.missing)
+    document = counts.to_json() | missing.to_json()
+    (output / "counts.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(f"{counts.runs} runs of {counts.experiments} experiments in {output}; {counts.missing} planned runs missing")
 
 
@@ -190,7 +159,9 @@ def report(
     from wattsweep.report import build_report
     from wattsweep.tables import read_experiments, read_runs
 
+    counts = tables_folder / "counts.json"
     html = build_report(
+        missing=json.loads(counts.read_text(encoding="utf-8")) if counts.exists() else {},
         plan=read_plan(plan_folder / "plan.json"),
         runs=read_runs(tables_folder),
         experiments=read_experiments(tables_folder),

@@ -64,6 +64,13 @@ class SchedulingConfig(Block):
         ge=1,
         description="A job asks for this many times its predicted wall time, more on each retry.",
     )
+    max_wall_time_s: Duration | None = Field(
+        default=None,
+        ge=300,
+        alias="max_wall_time",
+        description="The longest wall time that a job asks for, such as the limit of the partition; `null` for none. A "
+        "shard that is not done by then goes on in its next job.",
+    )
     memory_mb: Annotated[Integer, Field(ge=500)] = Field(default=4000, description="Memory that a job asks for, in MB.")
     partition: str | None = Field(default=None, description="Slurm partition.")
     gres: str | None = Field(
@@ -72,6 +79,36 @@ class SchedulingConfig(Block):
         "ask for none. Without it a shard of `hardware: gpu` asks for `gpu:1`, and no other for any.",
     )
     account: str | None = Field(default=None, description="Slurm account.")
+    qos: str | None = Field(default=None, description="Slurm quality of service.")
+    constraint: str | None = Field(
+        default=None, description="Features that Slurm's nodes must have, such as `skylake` or `skylake&ssd`."
+    )
+    run_retries: Annotated[Integer, Field(ge=0)] = Field(
+        default=2,
+        description="How often a run that failed is tried again. After that its shard goes on without it, and tables "
+        "and report say why it is missing. To try once more, remove its folder below `results/failures/` and its "
+        "shard's marker.",
+    )
+    runs_per_node: Annotated[Integer, Field(ge=1)] = Field(
+        default=1,
+        description="Runs that a node may train at one time: jobs that share it, or shards that `profiles/local` "
+        "trains side by side. Above 1 jobs ask for no node of their own, and every run is marked as trained on a "
+        "shared node, since its energy holds that of the others.",
+    )
+    lease_wait_s: Duration = Field(
+        default=3600.0,
+        ge=0,
+        alias="lease_wait",
+        description="How long a job waits while another process executes its shard, before it leaves with exit status "
+        "75, which has Snakemake submit it again; `0 s` leaves at once.",
+    )
+    lease_heartbeat_s: Duration = Field(
+        default=15.0,
+        gt=0,
+        alias="lease_heartbeat",
+        description="How often a job renews the lease of its shard. One that was not renewed for four times as long is "
+        "taken over.",
+    )
 
 
 class AnalysisConfig(Block):

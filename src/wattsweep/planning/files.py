@@ -1,8 +1,10 @@
 """The plan on disk: plan.json says what was planned, a small file per shard says what its job trains."""
 
 import json
+import secrets
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,7 @@ def planned_to_json(planned: PlannedExperiment) -> dict[str, Any]:
     """Plain values that `planned_from_json` reads back."""
     return {
         "experiment_id": planned.experiment.experiment_id,
-        "settings": asdict(planned.experiment.settings),
+        "settings": _settings(planned.experiment),
         "repetitions": planned.experiment.repetitions,
         "sweeps": list(planned.experiment.sweeps),
         "n_inputs": planned.n_inputs,
@@ -104,12 +106,20 @@ def planned_from_json(document: Mapping[str, Any]) -> PlannedExperiment:
 def _nonconformant_to_json(one: Nonconformant) -> dict[str, Any]:
     return {
         "experiment_id": one.experiment.experiment_id,
-        "settings": asdict(one.experiment.settings),
+        "settings": _settings(one.experiment),
         "sweeps": list(one.experiment.sweeps),
         "n_parameters": one.n_parameters,
         "relative_error": one.relative_error,
         "reason": one.reason,
     }
+
+
+SETTINGS = [field.name for field in fields(Settings)]
+_values = attrgetter(*SETTINGS)
+
+
+def _settings(experiment: Experiment) -> dict[str, Any]:
+    return dict(zip(SETTINGS, _values(experiment.settings), strict=True))
 
 
 def _shard_summary(shard: Shard) -> dict[str, Any]:
@@ -123,7 +133,19 @@ def _shard_summary(shard: Shard) -> dict[str, Any]:
 
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    # Without indentation json has an encoder in C; a plan may be a hundred thousand files.
+    path.write_bytes(json.dumps(document, separators=(",", ":")).encode() + b"\n")
+
+
+def in_place(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON file in place of another, which stays whole until then."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write_json(temporary, document)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -5,10 +5,11 @@ import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Any, Literal
 
-from wattsweep.config import Config
+from wattsweep.config import Config, PowerConfig
 from wattsweep.datasets import DatasetFacts, split_counts
 from wattsweep.grid import Experiment, Settings, expand
 from wattsweep.networks import CONFORMANCE_TOLERANCE, count_parameters, layer_widths, relative_error, smallest_network
@@ -84,17 +85,17 @@ class Plan:
     unknown: tuple[Experiment, ...] = ()
     """Experiments on data whose facts were not given: not yet held to the 20 % rule, in no shard, not predicted."""
 
-    @property
+    @cached_property
     def experiments(self) -> list[PlannedExperiment]:
         """The experiments to be trained, in the order of the shards."""
         return [planned for shard in self.shards for planned in shard.experiments]
 
-    @property
+    @cached_property
     def runs(self) -> int:
         """Runs that the grid asks for."""
         return sum(shard.runs for shard in self.shards)
 
-    @property
+    @cached_property
     def predicted_s(self) -> float:
         """Predicted wall time of all shards, one after another, in s."""
         return sum(shard.predicted_s for shard in self.shards)
@@ -105,7 +106,7 @@ def make_plan(config: Config, datasets: Datasets) -> Plan:
 
     Experiments on a dataset without facts are counted as unknown: what its columns become is not guessed.
     """
-    with _garbage_kept():
+    with garbage_kept():
         planned, nonconformant, unknown = _sort_out(config, datasets)
         planned.sort(key=_order)
         shards = tuple(_shards(planned, config))
@@ -113,8 +114,8 @@ def make_plan(config: Config, datasets: Datasets) -> Plan:
 
 
 @contextmanager
-def _garbage_kept() -> Iterator[None]:
-    """Without the search for reference cycles: a plan is a million objects and has none."""
+def garbage_kept() -> Iterator[None]:
+    """Work without the search for reference cycles: a plan is a million objects and has none."""
     searched = gc.isenabled()
     gc.disable()
     try:
@@ -131,17 +132,55 @@ def _sort_out(
     planned: list[PlannedExperiment] = []
     unknown: list[Experiment] = []
     nonconformant: list[Nonconformant] = []
+    # A grid trains one network, for one predicted time, under very many settings.
+    known: dict[tuple[Any, ...], _Network | None] = {}
     for experiment in expand(config):
-        facts = datasets.get((experiment.settings.dataset_source, experiment.settings.dataset))
-        if facts is None:
+        key = (experiment.repetitions, *_what_a_network_depends_on(experiment.settings))
+        if key not in known:
+            known[key] = _network_of(experiment, datasets, config.power)
+        network = known[key]
+        if network is None:
             unknown.append(experiment)
-            continue
-        one = _plan_experiment(experiment, facts, config)
-        if abs(relative_error(experiment.settings.size, one.n_parameters)) > CONFORMANCE_TOLERANCE:
-            nonconformant.append(Nonconformant(experiment, one.n_parameters, _reason(experiment, facts)))
+        elif network.reason is None:
+            planned.append(PlannedExperiment(experiment, *network.planned))
         else:
-            planned.append(one)
+            nonconformant.append(Nonconformant(experiment, network.planned[2], network.reason))
     return planned, nonconformant, unknown
+
+
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """A network with what a PlannedExperiment has beside its experiment; `reason` where its size is not conformant."""
+
+    planned: tuple[int, tuple[int, ...], int, float]
+    reason: Reason | None
+
+
+_what_a_network_depends_on = attrgetter(
+    *("dataset_source", "dataset", "shape", "size", "depth", "epochs", "batch_size", "test_split", "engine")
+)
+
+
+def _network_of(experiment: Experiment, datasets: Datasets, power: PowerConfig) -> _Network | None:
+    """The network of an experiment; None where the facts of its data are not known."""
+    settings = experiment.settings
+    facts = datasets.get((settings.dataset_source, settings.dataset))
+    if facts is None:
+        return None
+    widths, n_parameters = _widths(settings.shape, settings.depth, settings.size, facts.n_inputs, facts.n_outputs)
+    n_train, n_test = _split_counts(facts.n_observations, settings.test_split)
+    run_s = predict_run_s(
+        widths,
+        facts.n_inputs,
+        n_train=n_train,
+        n_test=n_test,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        engine=settings.engine,
+    )
+    block_s = predict_block_s(run_s, experiment.repetitions, settings.depth, power)
+    conformant = abs(relative_error(settings.size, n_parameters)) <= CONFORMANCE_TOLERANCE
+    return _Network((facts.n_inputs, widths, n_parameters, block_s), None if conformant else _reason(experiment, facts))
 
 
 def _shards(planned: list[PlannedExperiment], config: Config) -> Iterator[Shard]:
@@ -157,31 +196,9 @@ def _shards(planned: list[PlannedExperiment], config: Config) -> Iterator[Shard]
             yield Shard(shard_id([_content(one) for one in group]), tuple(group))
 
 
-def _plan_experiment(experiment: Experiment, facts: DatasetFacts, config: Config) -> PlannedExperiment:
-    settings = experiment.settings
-    widths, n_parameters = _network(settings.shape, settings.depth, settings.size, facts.n_inputs, facts.n_outputs)
-    n_train, n_test = _split_counts(facts.n_observations, settings.test_split)
-    run_s = predict_run_s(
-        widths,
-        facts.n_inputs,
-        n_train=n_train,
-        n_test=n_test,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        engine=settings.engine,
-    )
-    return PlannedExperiment(
-        experiment=experiment,
-        n_inputs=facts.n_inputs,
-        widths=widths,
-        n_parameters=n_parameters,
-        predicted_s=predict_block_s(run_s, experiment.repetitions, settings.depth, config.power),
-    )
-
-
 @lru_cache(maxsize=65536)
-def _network(shape: str, depth: int, size: int, n_inputs: int, n_outputs: int) -> tuple[tuple[int, ...], int]:
-    """Widths and parameters. A grid trains one network under very many settings."""
+def _widths(shape: str, depth: int, size: int, n_inputs: int, n_outputs: int) -> tuple[tuple[int, ...], int]:
+    """Widths and parameters."""
     widths = layer_widths(shape, depth, size, n_inputs, n_outputs)
     return tuple(widths), count_parameters(n_inputs, widths)
 

@@ -52,7 +52,7 @@ def _groups(
 
 def _chance(item: str) -> float:
     """A number in [0, 1) that an id stands for."""
-    return int(hashlib.sha256(f"cut/{item}".encode()).hexdigest()[:12], 16) / 16.0**12
+    return int.from_bytes(hashlib.sha256(f"cut/{item}".encode()).digest()[:6]) / 256.0**6
 
 
 def _rounded(seconds: float) -> float:

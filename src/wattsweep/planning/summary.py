@@ -2,27 +2,33 @@
 
 from collections import Counter
 
+from wattsweep.planning.costs import describe_comparison, describe_costs
+from wattsweep.planning.forecast import Forecast, Learned, forecast, ways_of
+from wattsweep.planning.learning import Comparison
 from wattsweep.planning.plan import REASONS, Nonconformant, Plan, sweep_counts, unknown_datasets
 
 SHOWN = 10
 
 
-def describe_plan(plan: Plan) -> str:
-    """What `wattsweep plan` prints."""
+def describe_plan(
+    plan: Plan,
+    predicted: Forecast | None = None,
+    learned: Learned | None = None,
+    compared: Comparison | None = None,
+) -> str:
+    """What `wattsweep plan` prints; without a forecast, what the book predicts."""
+    predicted = predicted or forecast(plan, learned)
     lines = [f"{'sweep':24}{'experiments':>12}{'runs':>12}{'left out':>10}{'unknown':>10}"]
     for sweep, counts in sweep_counts(plan).items():
         lines.append(_row(sweep, counts["experiments"], counts["runs"], counts["nonconformant"], counts["unknown"]))
     lines.append(_row("all, each once", len(plan.experiments), plan.runs, len(plan.nonconformant), len(plan.unknown)))
     lines += ["", *_unknown(plan), *_left_out(plan.nonconformant)]
-    shards = [shard.predicted_s / 3600 for shard in plan.shards]
-    if shards:
-        lines.append(
-            f"{len(shards):,} shards, predicted {sum(shards):.2f} hours of a node in all, "
-            f"{min(shards):.2f} to {max(shards):.2f} hours each"
-        )
-        lines += _without_rates(plan)
-    else:
-        lines.append("no experiment is ready to train")
+    if not plan.shards:
+        return "\n".join([*lines, "no experiment is ready to train"])
+    lines += describe_costs(plan, predicted, learned or Learned())
+    lines += _without_rates(plan, learned or Learned())
+    if compared is not None:
+        lines += ["", *describe_comparison(plan, compared)]
     return "\n".join(lines)
 
 
@@ -43,9 +49,12 @@ def _unknown(plan: Plan) -> list[str]:
     ]
 
 
-def _without_rates(plan: Plan) -> list[str]:
+def _without_rates(plan: Plan, learned: Learned) -> list[str]:
     """Says which experiments were predicted at rates that were measured for others."""
-    settings = [planned.experiment.settings for planned in plan.experiments]
+    threads = plan.config.training.threads
+    settings = [
+        one for one in ways_of(plan.experiments)[0] if not any(fit.kind.serves(one, threads) for fit in learned.fits)
+    ]
     kinds = {
         "hardware: gpu": any(one.hardware == "gpu" for one in settings),
         "precision: mixed_bfloat16": any(one.precision != "float32" for one in settings),

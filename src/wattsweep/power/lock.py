@@ -1,4 +1,4 @@
-"""One recorder at a time on a node and source: a lock that ends with the process that holds it.
+"""One recorder at a time on a node and source, unless several agree to share it: a lock that ends with its process.
 
 Locks are files in a folder of the node's own memory or disk (`WATTSWEEP_LOCKS`, else the system's folder for temporary
 files), held by the kernel's flock: a killed owner holds nothing. Each says who holds it. Where jobs have such a folder
@@ -31,12 +31,13 @@ class SourceLock:
     """The right to record a source on this node, from `acquire` to `release` or the end of the process.
 
     `identity` names the source (`wattsweep.power.sources.specs.identity`), `purpose` is what others are told: the trace
-    file that is being written, say.
+    file that is being written, say. Any number of `shared` ones hold it at one time, but none beside one that is not.
     """
 
-    def __init__(self, identity: str, purpose: str) -> None:
+    def __init__(self, identity: str, purpose: str, *, shared: bool = False) -> None:
         self._identity = identity
         self._purpose = purpose
+        self._kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         name = hashlib.sha256(identity.encode()).hexdigest()[:16]
         self._path = lock_folder() / f"{name}.lock"
         self._descriptor: int | None = None
@@ -45,7 +46,7 @@ class SourceLock:
         """Take it. Raises PowerError that names the owner where another process holds it."""
         descriptor = self._open()
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, self._kind | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = _owner(os.pread(descriptor, 4096, 0))
             os.close(descriptor)

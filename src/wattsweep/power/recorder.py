@@ -23,8 +23,9 @@ class Recorder:
     `path` must not exist: a record is never written over. `interval_s` is the time between two readings, at most 30 s,
     beyond which a BMC may close the session. A value that the source repeats for more than `stale_after_s` without
     showing that it is fresh is `STALE`, a power outside `plausible_w` `IMPLAUSIBLE`. `known` are fields of the
-    source's description that a calibration found, such as `refresh_s` and `lag_s`. As a context manager it starts on
-    entry and stops on exit. When its process dies `alive` says so and the file keeps every sample taken until then.
+    source's description that a calibration found, such as `refresh_s` and `lag_s`. `shared` ones may record a source
+    side by side: each counts all of its energy. As a context manager it starts on entry and stops on exit. When its
+    process dies `alive` says so and the file keeps every sample taken until then.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Recorder:
         stale_after_s: float | None = None,
         plausible_w: tuple[float, float] | None = None,
         known: Mapping[str, float] | None = None,
+        shared: bool = False,
         ready_timeout_s: float = READY_TIMEOUT_S,
     ) -> None:
         if not 0 < interval_s <= LONGEST_INTERVAL_S:
@@ -55,6 +57,7 @@ class Recorder:
                 "stale_after_s": stale_after_s,
                 "plausible_w": plausible_w,
                 "known": dict(known or {}),
+                "shared": shared,
             },
             name=f"The recorder of {spec.place}",
             timeout_s=2 * ready_timeout_s + START_MARGIN_S,
@@ -64,7 +67,7 @@ class Recorder:
         """Start sampling and return after the first good sample.
 
         Raises PowerError when the source cannot be opened, gives no good sample in time, or the file exists, and when
-        another recorder of this source runs on this node.
+        another recorder of this source, with which it is not shared, runs on this node.
         """
         self._description = SourceDescription.from_json(self._child.start()["ready"])
 

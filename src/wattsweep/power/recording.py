@@ -1,8 +1,9 @@
 """The recorder's own process: `python -m wattsweep.power.recording`, started by `wattsweep.power.recorder`.
 
-Fed {"spec", "path", "interval_s", "ready_timeout_s", "stale_after_s", "plausible_w", "known"} as one JSON line, it
-takes the lock of the source, has a worker open it, reads it on absolute deadlines of the monotonic clock and appends
-every sample to the trace file. It says {"ready": description} after its first good sample, or {"error": words}.
+Fed {"spec", "path", "interval_s", "ready_timeout_s", "stale_after_s", "plausible_w", "known", "shared"} as one JSON
+line, it takes the lock of the source, has a worker open it, reads it on absolute deadlines of the monotonic clock and
+appends every sample to the trace file. It says {"ready": description} after its first good sample, or {"error":
+words}.
 """
 
 import math
@@ -30,8 +31,9 @@ def record(lifeline: Lifeline) -> None:
     spec = spec_from_json(lifeline.spec["spec"])
     path = Path(lifeline.spec["path"])
     # a recording that is played back measures nothing, so any number may play at one time
-    lock = nullcontext() if spec.source == "replay" else SourceLock(identity(spec), f"trace {path.name}")
-    with lock:
+    played = spec.source == "replay"
+    lock = SourceLock(identity(spec), f"trace {path.name}", shared=bool(lifeline.spec["shared"]))
+    with nullcontext() if played else lock:
         bounds = lifeline.spec["plausible_w"]
         reader = Reader(
             spec,

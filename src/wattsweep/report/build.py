@@ -25,10 +25,12 @@ def build_report(
     experiments: pd.DataFrame,
     fits: Sequence[EnergyModelFit],
     figures_folder: Path,
+    missing: Mapping[str, Any] | None = None,
 ) -> str:
     """The report as HTML.
 
-    `plan` is the content of plan.json, `runs` and `experiments` are the tables, and `figures_folder` has NAME.svg of
+    `plan` is the content of plan.json, `missing` that of the tables' counts.json, which says why planned runs are
+    missing; `runs` and `experiments` are the tables, and `figures_folder` has NAME.svg of
     every figure in `wattsweep.figures.FIGURES`; raises AnalysisError where one is missing. Everything is inlined: the
     page loads nothing, runs no script, and its content policy forbids both.
     """
@@ -47,7 +49,7 @@ def build_report(
         mark=power_mark(origins),
         tag=origin_tag(origins),
         headline=facts.headline(experiments),
-        done=facts.completeness(plan, runs, experiments),
+        done=facts.completeness(plan, runs, experiments, missing or {}),
         span=facts.span(runs),
         nodes=facts.nodes(runs),
         power=facts.power(runs),

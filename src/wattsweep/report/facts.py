@@ -55,8 +55,10 @@ def in_words(experiment: Mapping[str, Any]) -> str:
     )
 
 
-def completeness(plan: Mapping[str, Any], runs: pd.DataFrame, experiments: pd.DataFrame) -> Facts:
-    """What was asked, what ran, what is missing, what was refused and why."""
+def completeness(
+    plan: Mapping[str, Any], runs: pd.DataFrame, experiments: pd.DataFrame, missing: Mapping[str, Any]
+) -> Facts:
+    """What was asked, what ran, what is missing and why, what was refused and why."""
     planned = int(runs["planned"].sum())
     statuses = Counter(runs["energy_status"])
     reasons: Counter[str] = Counter()
@@ -73,6 +75,8 @@ def completeness(plan: Mapping[str, Any], runs: pd.DataFrame, experiments: pd.Da
         "runs_planned": planned,
         "runs_further": len(runs) - planned,
         "runs_missing": plan["runs"] - planned,
+        "missing_because": missing.get("missing_because", {}),
+        "missing_examples": list(missing.get("missing_examples", {}).values()),
         "energy_ok": statuses["ok"],
         "energy_refused": statuses["refused"],
         "energy_none": statuses["none"],

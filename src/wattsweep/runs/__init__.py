@@ -9,8 +9,9 @@
 from wattsweep.runs.description import describe_run, run_facts
 from wattsweep.runs.files import read_run, write_run
 from wattsweep.runs.layout import Layout
+from wattsweep.runs.marker import ShardResult
 from wattsweep.runs.record import DataFacts, Network, Phase, RunPower, RunRecord
-from wattsweep.runs.shards import ShardResult, execute_shard
+from wattsweep.runs.shards import execute_shard
 
 __all__ = [
     "DataFacts",

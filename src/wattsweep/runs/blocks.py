@@ -2,8 +2,8 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from wattsweep.config import Config, PowerConfig, TrainingConfig
 from wattsweep.datasets import Dataset, split, split_counts
@@ -11,6 +11,8 @@ from wattsweep.grid import Run
 from wattsweep.hardware import gpu_memory_bytes, memory_bytes
 from wattsweep.planning import PlannedExperiment
 from wattsweep.runs.checkpoints import Attempt, RunCheckpoints, identify
+from wattsweep.runs.drain import Permit
+from wattsweep.runs.failures import failing
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.record import DataFacts, Network, Phase, Provenance, RunRecord, trained_s
 from wattsweep.runs.staging import StagedBlock
@@ -42,15 +44,28 @@ class BlockTarget:
         return training_s >= self.min_training_s or runs >= self.max_runs
 
 
-def missing_repetitions(planned: PlannedExperiment, finished: Mapping[int, RunRecord]) -> list[int]:
-    """The repetitions that the grid asks for and no run file holds."""
-    return [number for number in range(planned.experiment.repetitions) if number not in finished]
+def missing_repetitions(
+    planned: PlannedExperiment, finished: Mapping[int, RunRecord], given_up: Collection[int] = ()
+) -> list[int]:
+    """The repetitions that the grid asks for and no run file holds, less those that are not tried any more."""
+    numbers = range(planned.experiment.repetitions)
+    return [number for number in numbers if number not in finished and number not in given_up]
 
 
-def is_done(planned: PlannedExperiment, finished: Mapping[int, RunRecord], target: BlockTarget) -> bool:
-    """Whether every repetition is there and one block of the experiment was measured for long enough."""
-    if missing_repetitions(planned, finished):
+def is_done(
+    planned: PlannedExperiment,
+    finished: Mapping[int, RunRecord],
+    target: BlockTarget,
+    given_up: Collection[int] = (),
+) -> bool:
+    """Whether every repetition is there, or given up, and one block of the experiment was measured for long enough.
+
+    An experiment with runs that were given up is not measured for longer by further ones.
+    """
+    if missing_repetitions(planned, finished, given_up):
         return False
+    if given_up:
+        return True
     if target.min_training_s == 0:
         return True
     awaiting: dict[str, list[RunRecord]] = {}
@@ -79,6 +94,8 @@ class BlockWork:
     idle_before: Phase | None
     provenance: Provenance
     report: Callable[[str], None]
+    given_up: Collection[int] = ()
+    permit: Permit = field(default_factory=Permit)
 
     @property
     def target(self) -> BlockTarget:
@@ -98,6 +115,7 @@ class BlockWork:
             self.config.power,
             self.config.training.checkpoint_every_s,
             self.report,
+            self.permit,
         )
 
     def check_memory(self, plan: TrainingPlan) -> None:
@@ -110,48 +128,54 @@ class BlockWork:
 
 def train_block(
     planned: PlannedExperiment, dataset: Dataset, finished: Mapping[int, RunRecord], work: BlockWork
-) -> int:
-    """Train the missing repetitions and as many further ones as the target wants, each kept in the block; how many.
+) -> None:
+    """Train the missing repetitions and as many further ones as the target wants, each kept in the block.
 
     Vectorised repetitions are trained side by side, further ones as many at once as were missing, so that one compiled
-    program serves. Raises OutOfMemoryError where that cannot fit.
+    program serves. Raises OutOfMemoryError where that cannot fit, RunFailedError where runs cannot be trained, and
+    between two calls of the engine what `work.permit` raises; what was trained before stays in the block.
     """
     started_s = time.monotonic()
-    missing = missing_repetitions(planned, finished)
+    missing = missing_repetitions(planned, finished, work.given_up)
     vectorised = planned.experiment.settings.vectorised
     at_once = len(missing) or planned.experiment.repetitions if vectorised else 1
     plan = training_plan(planned, dataset, work.config.training, at_once)
     work.check_memory(plan)
-    engine = make_engine(planned.experiment.settings.engine, plan)
-    engine.prepare()
+    with failing([planned.experiment.run(repetition) for repetition in missing or [planned.experiment.repetitions]]):
+        engine = make_engine(planned.experiment.settings.engine, plan)
+        engine.prepare()
     setup = Phase("setup", started_s, time.monotonic())
     before = (setup,) if work.idle_before is None else (work.idle_before, setup)
 
     trained: list[RunRecord] = []
-    for repetitions in _groups(_repetitions(planned, finished), at_once):
+    for repetitions in _groups(_repetitions(planned, finished, work.given_up), at_once):
         if len(trained) >= len(missing) and work.target.reached(len(trained), measured_s(trained)):
             break
+        work.permit.may_go_on()
         runs = [planned.experiment.run(repetition) for repetition in repetitions]
         name = f"{runs[0].run_id}.checkpoint" if at_once == 1 else f"{runs[0].run_id}-{at_once}.checkpoint"
-        checkpoints = RunCheckpoints(
-            work.layout.checkpoints(planned.experiment.experiment_id) / name,
-            runs,
-            identify(runs, plan, dataset.sha256, work.provenance),
-            work.attempt,
-        )
-        records = train_runs(planned, runs, dataset, engine, checkpoints)
-        for record in records:
-            record = replace(record, phases=(*before, *record.phases), provenance=work.provenance)
-            work.staged.add(record)
-            trained.append(record)
-        checkpoints.remove()
-    return len(trained)
+        with failing(runs):
+            checkpoints = RunCheckpoints(
+                work.layout.checkpoints(planned.experiment.experiment_id) / name,
+                runs,
+                identify(runs, plan, dataset.sha256, work.provenance),
+                work.attempt,
+            )
+            records = train_runs(planned, runs, dataset, engine, checkpoints)
+            work.permit.may_write()
+            for record in records:
+                record = replace(record, phases=(*before, *record.phases), provenance=work.provenance)
+                work.staged.add(record)
+                trained.append(record)
+            checkpoints.remove()
 
 
-def _repetitions(planned: PlannedExperiment, finished: Mapping[int, RunRecord]) -> Iterator[int]:
+def _repetitions(
+    planned: PlannedExperiment, finished: Mapping[int, RunRecord], given_up: Collection[int]
+) -> Iterator[int]:
     """The missing repetitions, then the numbers past all that there are."""
-    yield from missing_repetitions(planned, finished)
-    number = max([planned.experiment.repetitions, *(repetition + 1 for repetition in finished)])
+    yield from missing_repetitions(planned, finished, given_up)
+    number = max([planned.experiment.repetitions, *(repetition + 1 for repetition in (*finished, *given_up))])
     while True:
         yield number
         number += 1

@@ -10,7 +10,7 @@ import hashlib
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -19,6 +19,7 @@ import numpy as np
 from wattsweep.config import PowerConfig
 from wattsweep.errors import RunFileError
 from wattsweep.grid import Run
+from wattsweep.runs.drain import Permit
 from wattsweep.runs.files import in_place_of, read_segments, to_disk, write_segment
 from wattsweep.runs.record import Phase, Provenance, Segment
 from wattsweep.runs.segments import machine, measured
@@ -33,7 +34,10 @@ BinaryFile = io.BufferedReader | io.BufferedRandom
 
 @dataclass(frozen=True)
 class Attempt:
-    """Who trains, and how it is measured: what a checkpoint notes so that its segment's energy can be read later."""
+    """Who trains, and how it is measured: what a checkpoint notes so that its segment's energy can be read later.
+
+    `permit` says whether the training may go on; a checkpoint is due at once when it may not.
+    """
 
     block_id: str
     provenance: Provenance
@@ -42,6 +46,7 @@ class Attempt:
     power: PowerConfig
     every_s: float
     report: Callable[[str], None]
+    permit: Permit = field(default_factory=Permit)
 
 
 def identify(runs: Sequence[Run], plan: TrainingPlan, data_sha256: str, provenance: Provenance) -> dict[str, str]:
@@ -64,13 +69,17 @@ class RunCheckpoints:
         self.path = path
         self.identity = identity
         self.attempt = attempt
-        self.every_s = attempt.every_s
         self.segments: tuple[Segment, ...] = ()
         self._name = f"run {runs[0].run_id}" + (f" and {len(runs) - 1} beside it" if len(runs) > 1 else "")
         self._runs_at_once = len(runs)
         self._epochs = 0
         self._started_s = time.monotonic()
         self._kept = self._read()
+
+    @property
+    def every_s(self) -> float:
+        """Wall time of training between two checkpoints: none once the training is to end."""
+        return 0.0 if self.attempt.permit.ends else self.attempt.every_s
 
     def begin(self) -> None:
         """The training begins now, and with it the window of its segment."""
@@ -82,7 +91,12 @@ class RunCheckpoints:
         return kept
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint in place of the last; where the disk refuses, that is reported and the last one stays."""
+        """Write a checkpoint in place of the last; where the disk refuses, that is reported and the last one stays.
+
+        Raises DrainedError once it is written, where the shard was told to stop, and LeaseError before, where the shard
+        is another's.
+        """
+        self.attempt.permit.may_write()
         segment = self._segment(checkpoint.epochs)
         try:
             with in_place_of(self.path) as temporary:
@@ -95,6 +109,7 @@ class RunCheckpoints:
                 to_disk(temporary)
         except OSError as error:
             self.attempt.report(f"{self._name}: no checkpoint at epoch {checkpoint.epochs:,}: {error}")
+        self.attempt.permit.may_go_on()
 
     def remove(self) -> None:
         """Remove the file: its runs are kept elsewhere now."""

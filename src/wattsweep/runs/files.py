@@ -4,8 +4,10 @@
 own name is complete. `read_run` gives the record back, or says why the file is none.
 """
 
+import contextlib
 import io
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -19,6 +21,7 @@ from wattsweep.errors import RunFileError
 from wattsweep.grid import Run, Settings, experiment_id, make_run
 from wattsweep.networks import count_parameters
 from wattsweep.power import Energy, RunEnergy, SourceDescription, Trace
+from wattsweep.runs.attributes import read_attributes
 from wattsweep.runs.record import DataFacts, Network, Phase, RunPower, RunRecord, Segment, SegmentPower
 from wattsweep.training import HISTORY_NAMES
 
@@ -26,12 +29,16 @@ FORMAT = "wattsweep-run"
 SCHEMA_VERSION = 1
 
 TRACE_UNITS = {"sequence": "1", "before_s": "s", "after_s": "s", "wall_s": "s", "values": "W", "status": "1"}
+NO_SAMPLES = {name: np.empty(0, {"sequence": "i8", "status": "i1"}.get(name, "f8")) for name in TRACE_UNITS}
 TRACE_FACTS = ("kind", "refresh_s", "step", "wrap_j", "lag_s", "accuracy", "refresh_known")
 BLOCK_ATTRIBUTES = [
     field.name
     for field in fields(RunPower)
     if field.name not in ("source", "selected_because", "trace", "energy", "epoch_energy_j")
 ]
+
+LEFT_S = 60.0
+"""A temporary file that nobody has written to for so long was left by a process that was killed."""
 
 T = TypeVar("T")
 
@@ -42,7 +49,7 @@ def write_run(path: Path, record: RunRecord) -> None:
         # HDF5 may end the process where a disk is full; made in memory, the write is Python's and raises OSError.
         image = io.BytesIO()
         with h5py.File(image, "w") as file:
-            _write(file, record)
+            write_group(file, record)
         temporary.write_bytes(image.getbuffer())
         to_disk(temporary)
         read_run(temporary)
@@ -50,38 +57,66 @@ def write_run(path: Path, record: RunRecord) -> None:
 
 @contextmanager
 def in_place_of(path: Path) -> Iterator[Path]:
-    """A temporary name in the file's folder; what is written there gets the file's name if all goes well."""
+    """A temporary name in the file's folder; what is written there gets the file's name if all goes well.
+
+    The name is no other process's, on whichever node. What killed processes left under such names is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Process ids do not tell the processes of several nodes apart.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         yield temporary
         temporary.rename(path)
+        _remove_left(path)
         to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def read_run(path: Path) -> RunRecord:
-    """The record in a run file.
+def _remove_left(path: Path) -> None:
+    """Remove what was left of earlier attempts to write a file that has just been written."""
+    now_s = path.stat().st_mtime  # the filesystem's clock, not the node's
+    with os.scandir(path.parent) as entries:
+        named = [one for one in entries if one.name.startswith(f".{path.name}.") and one.name.endswith(".tmp")]
+    for one in named:
+        with contextlib.suppress(FileNotFoundError):
+            if now_s - one.stat().st_mtime > LEFT_S:
+                Path(one).unlink()
+
+
+def read_run(path: Path, *, traces: bool = True) -> RunRecord:
+    """The record in a run file; without `traces`, theirs are left unread: empty, and no energies per epoch.
 
     Raises RunFileError where the file is missing, truncated, damaged, foreign, of another version, or contradicts
     itself.
     """
     try:
         with h5py.File(path, "r") as file:
-            _check_format(file)
-            record = _read(file)
+            return read_group(file, str(path), traces=traces)
     except FileNotFoundError:
         raise RunFileError(f"{path}: there is no such run file.") from None
+    except OSError as error:
+        raise invalid(str(path), error) from error
+
+
+def read_group(group: h5py.Group, where: str, *, traces: bool = True) -> RunRecord:
+    """The record in an HDF5 group of a run file's content, called `where` in errors; raises as `read_run` does."""
+    try:
+        check_format(group)
+        record = _read(group, traces)
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise RunFileError(
-            f"{path}: not a valid run file ({error}); move it away and its run is trained again."
-        ) from error
-    _check_consistency(path, record)
+        raise invalid(where, error) from error
+    _check_consistency(where, record)
     return record
 
 
-def _write(file: h5py.File, record: RunRecord) -> None:
+def invalid(where: str, error: Exception) -> RunFileError:
+    """The error for what cannot be read as a run file."""
+    return RunFileError(f"{where}: not a valid run file ({error}); move it away and its run is trained again.")
+
+
+def write_group(file: h5py.Group, record: RunRecord) -> None:
+    """Write a record into an HDF5 group, the root of a run file or that of a packed run."""
     file.attrs["format"] = FORMAT
     file.attrs["schema_version"] = SCHEMA_VERSION
     file.attrs["utc_offset_s"] = record.utc_offset_s
@@ -121,16 +156,16 @@ def write_segment(group: h5py.Group, segment: Segment) -> None:
         _write_measured(group, segment.power)
 
 
-def read_segments(file: h5py.File) -> tuple[Segment, ...]:
+def read_segments(file: h5py.Group, *, traces: bool = True) -> tuple[Segment, ...]:
     """The segments in a file, in order; none where it has none."""
     groups = [file["segments"][str(number)] for number in range(len(file["segments"]))] if "segments" in file else []
-    return tuple(_read_segment(group) for group in groups)
+    return tuple(_read_segment(group, traces) for group in groups)
 
 
-def _read_segment(group: h5py.Group) -> Segment:
-    idle = Phase("idle_before", **_attributes(group["idle_before"])) if "idle_before" in group else None
-    power = SegmentPower(**_read_measured(group)) if "energy" in group else None
-    return Segment(idle_before=idle, power=power, **_attributes(group))
+def _read_segment(group: h5py.Group, traces: bool) -> Segment:
+    idle = Phase("idle_before", **read_attributes(group["idle_before"])) if "idle_before" in group else None
+    power = SegmentPower(**_read_measured(group, traces)) if "energy" in group else None
+    return Segment(idle_before=idle, power=power, **read_attributes(group))
 
 
 def _write_measured(group: h5py.Group, power: RunPower | SegmentPower) -> None:
@@ -140,11 +175,11 @@ def _write_measured(group: h5py.Group, power: RunPower | SegmentPower) -> None:
     _write_trace(group.create_group("trace"), power.trace)
 
 
-def _read_measured(group: h5py.Group) -> dict[str, Any]:
+def _read_measured(group: h5py.Group, traces: bool) -> dict[str, Any]:
     return {
-        "source": SourceDescription.from_json(_attributes(group["source"])),
-        "energy": _read_energy(group["energy"]),
-        "trace": _read_trace(group["trace"]),
+        "source": SourceDescription.from_json(read_attributes(group["source"])),
+        "energy": read_energy(group["energy"]),
+        "trace": _read_trace(group["trace"], traces),
     }
 
 
@@ -154,8 +189,9 @@ def _write_energy(group: h5py.Group, energy: RunEnergy) -> None:
     _write_attributes(group, values)
 
 
-def _read_energy(group: h5py.Group) -> RunEnergy:
-    return RunEnergy(gross=_build(Energy, group["gross"]), **_attributes(group))
+def read_energy(group: h5py.Group) -> RunEnergy:
+    """The energy in a group `energy` of a run file."""
+    return RunEnergy(gross=_build(Energy, group["gross"]), **read_attributes(group))
 
 
 def _write_power(group: h5py.Group, power: RunPower) -> None:
@@ -175,9 +211,9 @@ def _write_trace(group: h5py.Group, trace: Trace) -> None:
         group[name].attrs["unit"] = "J" if name == "values" and trace.kind == "energy" else unit
 
 
-def _read_trace(group: h5py.Group) -> Trace:
-    columns: dict[str, Any] = {name: group[name][()] for name in TRACE_UNITS}
-    facts: dict[str, Any] = {name: value for name, value in _attributes(group).items() if name in TRACE_FACTS}
+def _read_trace(group: h5py.Group, traces: bool) -> Trace:
+    columns: dict[str, Any] = {name: group[name][()] for name in TRACE_UNITS} if traces else NO_SAMPLES
+    facts: dict[str, Any] = {name: value for name, value in read_attributes(group).items() if name in TRACE_FACTS}
     return Trace(**columns, **facts)
 
 
@@ -188,56 +224,53 @@ def _write_attributes(group: h5py.Group, values: Mapping[str, Any]) -> None:
             group.attrs[name] = value
 
 
-def _read(file: h5py.File) -> RunRecord:
+def _read(file: h5py.Group, traces: bool) -> RunRecord:
     columns = [str(name) for name in file["epochs"].attrs["columns"]]
     history = file["epochs"][()]
     if history.shape[1:] != (len(columns),):
         raise ValueError(f"epochs is of shape {history.shape}, {len(columns)} columns are named")
-    network = _attributes(file["network"])
+    network = read_attributes(file["network"])
     return RunRecord(
         run=_build(Run, file["run"]),
         settings=_build(Settings, file["settings"]),
         network=Network(network["n_inputs"], tuple(int(w) for w in network["widths"]), network["n_parameters"]),
         data=_build(DataFacts, file["data"]),
-        provenance={name: str(value) for name, value in _attributes(file["provenance"]).items()},
+        provenance={name: str(value) for name, value in read_attributes(file["provenance"]).items()},
         history=dict(zip(columns, history.T, strict=True)),
-        phases=_read_phases(file["phases"]),
+        phases=read_phases(file["phases"]),
         utc_offset_s=float(file.attrs["utc_offset_s"]),
-        power=_read_power(file["power"]) if "power" in file else None,
+        power=_read_power(file["power"], traces) if "power" in file else None,
         runs_at_once=int(file.attrs.get("runs_at_once", 1)),
-        segments=read_segments(file),
+        segments=read_segments(file, traces=traces),
         marks=file["marks"][()] if "marks" in file else None,
-        also=tuple(_read_power(file["also"][str(number)]) for number in range(len(file["also"])))
+        also=tuple(_read_power(file["also"][str(number)], traces) for number in range(len(file["also"])))
         if "also" in file
         else (),
     )
 
 
-def _read_phases(group: h5py.Group) -> tuple[Phase, ...]:
+def read_phases(group: h5py.Group) -> tuple[Phase, ...]:
+    """The phases in a group `phases` of a run file."""
     names = [str(name) for name in group.attrs["names"]]
     windows = zip(names, group["start_s"][()].tolist(), group["end_s"][()].tolist(), strict=True)
     return tuple(Phase(name, start_s, end_s) for name, start_s, end_s in windows)  # type: ignore[arg-type]
 
 
-def _read_power(group: h5py.Group) -> RunPower:
+def _read_power(group: h5py.Group, traces: bool) -> RunPower:
     return RunPower(
         selected_because=str(group.attrs["selected_because"]),
-        epoch_energy_j=group["epoch_energy_j"][()] if "epoch_energy_j" in group else None,
-        **_read_measured(group),
-        **_attributes(group["block"]),
+        epoch_energy_j=group["epoch_energy_j"][()] if traces and "epoch_energy_j" in group else None,
+        **_read_measured(group, traces),
+        **read_attributes(group["block"]),
     )
 
 
 def _build(kind: type[T], group: h5py.Group) -> T:
-    return kind(**_attributes(group))
+    return kind(**read_attributes(group))
 
 
-def _attributes(group: h5py.Group) -> dict[str, Any]:
-    """A group's attributes, numbers as Python's own."""
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in group.attrs.items()}
-
-
-def _check_format(file: h5py.File) -> None:
+def check_format(file: h5py.Group) -> None:
+    """Raise ValueError where a group is not the content of a run file of this version."""
     found = file.attrs.get("format")
     if found != FORMAT:
         raise ValueError(f"its format is {found!r}, not {FORMAT!r}")
@@ -246,7 +279,7 @@ def _check_format(file: h5py.File) -> None:
         raise ValueError(f"its schema version is {version}, this wattsweep reads {SCHEMA_VERSION}")
 
 
-def _check_consistency(path: Path, record: RunRecord) -> None:
+def _check_consistency(where: str, record: RunRecord) -> None:
     network, epochs = record.network, record.settings.epochs
     lengths = {len(values) for values in record.history.values()}
     if lengths == {record.diverged_at_epoch}:
@@ -260,7 +293,7 @@ def _check_consistency(path: Path, record: RunRecord) -> None:
     }
     for name, (stated, derived) in claims.items():
         if stated != derived:
-            raise RunFileError(f"{path}: its {name} is {stated}, its other contents say {derived}; move it away.")
+            raise RunFileError(f"{where}: its {name} is {stated}, its other contents say {derived}; move it away.")
 
 
 def to_disk(path: Path) -> None:

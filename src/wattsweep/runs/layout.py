@@ -1,11 +1,16 @@
 """Where runs are kept below the results folder, fanned out by experiment id.
 
 runs/AB/EXPERIMENT/RUN.h5     finished runs
+packed/SHARD.h5               finished runs of a shard whose run files were packed into one
 staged/AB/EXPERIMENT/BLOCK/   trained runs whose energy is not known yet, and how the block is measured
 checkpoints/AB/EXPERIMENT/    where the runs in training stand
 compiled/MACHINE/             compiled programs, for the next shard on such a machine
 traces/ATTEMPT.csv            what a recorder wrote while a shard was executed
 nodes/NODE.json               what calibrations found of a node's sources
+failures/AB/EXPERIMENT/       why runs failed: RUN-ATTEMPT.json
+leases/SHARD.json             who executes a shard
+progress/SHARD.json           how far a shard has come that was begun and not finished
+shards/SHARD.json             the marker of a finished shard
 """
 
 from dataclasses import dataclass
@@ -28,6 +33,11 @@ class Layout:
     def experiment(self, experiment_id: str) -> Path:
         """Folder of an experiment's finished runs."""
         return self.results / "runs" / experiment_id[:2] / experiment_id
+
+    @property
+    def packed(self) -> Path:
+        """Folder of the packed shards."""
+        return self.results / "packed"
 
     def run(self, run: Run) -> Path:
         """File of a finished run."""
@@ -54,3 +64,20 @@ class Layout:
     def trace(self, attempt: str) -> Path:
         """File that the recorder of an attempt at a shard writes."""
         return self.results / "traces" / f"{attempt}.csv"
+
+    def failures(self, experiment_id: str) -> Path:
+        """Folder of the failures of an experiment's runs."""
+        return self.results / "failures" / experiment_id[:2] / experiment_id
+
+    @property
+    def leases(self) -> Path:
+        """Folder of the leases of the shards that are being executed."""
+        return self.results / "leases"
+
+    def progress(self, shard_id: str) -> Path:
+        """File that says how far a shard has come."""
+        return self.results / "progress" / f"{shard_id}.json"
+
+    def marker(self, shard_id: str) -> Path:
+        """File that says that a shard is finished, and with what."""
+        return self.results / "shards" / f"{shard_id}.json"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wattsweep.config import PowerConfig
-from wattsweep.errors import PowerError, RunFileError
+from wattsweep.errors import PowerError
 from wattsweep.power import read_trace_file
 from wattsweep.runs.energies import MeasuredBy, with_power
 from wattsweep.runs.files import read_run, write_run
@@ -137,16 +137,6 @@ def recover(layout: Layout, experiment_id: str, power: PowerConfig) -> list[RunR
     folder = layout.staged(experiment_id)
     blocks = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.exists() else []
     return [record for path in blocks for record in finish_block(StagedBlock(path), layout, power, None)]
-
-
-def finished_runs(layout: Layout, experiment_id: str) -> dict[int, RunRecord]:
-    """The finished runs of an experiment by repetition; raises RunFileError for a file that is none."""
-    records = [read_run(path) for path in sorted(layout.experiment(experiment_id).glob("[!.]*.h5"))]
-    for record in records:
-        if record.run.experiment_id != experiment_id:
-            where = layout.experiment(experiment_id)
-            raise RunFileError(f"{where}: holds a run of experiment {record.run.experiment_id}; move it away.")
-    return {record.run.repetition: record for record in records}
 
 
 def _troubled(record: RunRecord, trouble: str) -> RunRecord:

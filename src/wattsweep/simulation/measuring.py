@@ -67,12 +67,13 @@ class Measurement:
 
 @contextmanager
 def measuring(
-    power: PowerConfig, node: str, trace_path: Path, *, profiles: Path | None = None
+    power: PowerConfig, node: str, trace_path: Path, *, profiles: Path | None = None, shared: bool = False
 ) -> Iterator[Measurement | None]:
     """Record the power of this `node` into `trace_path` (a new file) while the body runs; None for source "none".
 
     Further sources are recorded beside it, into names that end with theirs. What a calibration in the folder `profiles`
-    says of a source's refresh, step and lag goes into its description. The body begins after the first good sample of
+    says of a source's refresh, step and lag goes into its description. Any number of `shared` measurements may go on at
+    one time on a node. The body begins after the first good sample of
     every source. Raises PowerError as `select_sources` and `Recorder.start` do.
     """
     first, *further = select_sources(power, node)
@@ -87,13 +88,18 @@ def measuring(
         for number, selection in enumerate([first, *further]):
             path = trace_path if number == 0 else trace_path.with_stem(f"{trace_path.stem}-{number}-{selection.name}")
             known_from = None if profiles is None else (profiles, node)
-            recorder = _recorder(selection, power, path, running, known_from)
+            recorder = _recorder(selection, power, path, running, known_from, shared)
             recordings.append(Recording(running.enter_context(recorder), selection.reason))
         yield Measurement(tuple(recordings), first.reason)
 
 
 def _recorder(
-    selection: Selection, power: PowerConfig, path: Path, running: ExitStack, profile: tuple[Path, str] | None
+    selection: Selection,
+    power: PowerConfig,
+    path: Path,
+    running: ExitStack,
+    profile: tuple[Path, str] | None,
+    shared: bool,
 ) -> Recorder:
     spec = selection.source_spec
     if spec is None:
@@ -108,4 +114,5 @@ def _recorder(
         stale_after_s=power.stale_after_s,
         plausible_w=power.plausible_w,
         known=known,
+        shared=shared,
     )

@@ -93,6 +93,7 @@ PROVENANCE: tuple[tuple[str, str], ...] = (
     ("numpy_version", "Version of NumPy."),
     ("slurm_job_id", "Slurm job that trained it."),
     ("slurm_node", "The node's name in Slurm."),
+    ("node_shared", "Why the node was not the run's alone; null where it was."),
 )
 """Keys of a run's provenance that are columns, null where a run file lacks them."""
 

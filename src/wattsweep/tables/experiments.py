@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-import numpy as np
-
 from wattsweep.grid import Experiment
 from wattsweep.tables.columns import FACTS, QUANTITIES, QUARTILES, SETTINGS
 from wattsweep.tables.rows import Row
@@ -59,7 +57,7 @@ def _per_datum(run: Row, name: str) -> float | None:
 
 def _median(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return float(np.median(known)) if known else None
+    return _quantile(sorted(known), 0.5) if known else None
 
 
 def _quartiles(name: str, values: Iterable[float | None]) -> Row:
@@ -67,4 +65,13 @@ def _quartiles(name: str, values: Iterable[float | None]) -> Row:
     names = [f"{name}_{quartile}" for quartile, _ in QUARTILES]
     if not known:
         return dict.fromkeys(names)
-    return dict(zip(names, np.percentile(known, [25, 50, 75]).tolist(), strict=True))
+    ordered = sorted(known)
+    return dict(zip(names, (_quantile(ordered, share) for share in (0.25, 0.5, 0.75)), strict=True))
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """A quantile of sorted values, interpolated between two of them as by NumPy, which is slow for a few values."""
+    place = share * (len(ordered) - 1)
+    index = int(place)
+    low, high, rest = ordered[index], ordered[min(index + 1, len(ordered) - 1)], place - index
+    return float(low + (high - low) * rest if rest < 0.5 else high - (high - low) * (1 - rest))

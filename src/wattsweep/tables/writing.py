@@ -212,7 +212,11 @@ class _EpochsFolder:
         if place not in self._writers:
             (self._temporary / place).mkdir(parents=True)
             self._writers[place] = pq.ParquetWriter(
-                self._temporary / place / "part-0.parquet", EPOCHS.schema, compression="zstd"
+                self._temporary / place / "part-0.parquet",
+                EPOCHS.schema,
+                compression="zstd",
+                # Hardly a value of a curve is met twice: looking for it costs five times the rest, and larger files.
+                use_dictionary=["experiment_id"],
             )
         self._writers[place].write_table(_epochs_table(rows))
 

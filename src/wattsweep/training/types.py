@@ -128,14 +128,15 @@ class Checkpoint:
 class CheckpointStore(Protocol):
     """Where the checkpoints of one training are kept: the last one only."""
 
-    every_s: float
-    """Wall time of training between two checkpoints."""
+    @property
+    def every_s(self) -> float:
+        """Wall time of training between two checkpoints, asked for between two calls: 0 has one saved now."""
 
     def load(self) -> Checkpoint | None:
         """The last checkpoint of this training; None where there is none."""
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint in place of the last."""
+        """Keep a checkpoint in place of the last. What it raises ends the training."""
 
 
 class Engine(Protocol):

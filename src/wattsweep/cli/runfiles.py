@@ -1,0 +1,81 @@
+"""Commands for run files: `inspect` shows one, `pack` packs those of finished shards."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wattsweep.cli.app import app
+from wattsweep.cli.options import DEFAULT_CONFIG, ConfigFile
+
+if TYPE_CHECKING:
+    from wattsweep.runs import RunRecord
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A run file, or a packed shard (.h5).")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print its facts as JSON.")] = False,
+    run_id: Annotated[str | None, typer.Option("--run", help="The run of a packed shard to show.")] = None,
+) -> None:
+    """Validate a run file and show it.
+
+    Of a packed shard it lists the runs, or shows the one that --run names; the name that a run file had before it was
+    packed will do as well. Exits with 1 where it is not a valid run file.
+    """
+    from wattsweep.runs import describe_run, run_facts
+    from wattsweep.runs.packed import describe_packed, facts_in, is_packed
+
+    if run_id is None and is_packed(file):
+        facts = facts_in(file)
+        print(json.dumps([one.to_json() for one in facts], indent=1) if as_json else describe_packed(facts))
+        return
+    record = _record(file, run_id)
+    print(json.dumps(run_facts(record), indent=1) if as_json else describe_run(record))
+
+
+@app.command()
+def pack(
+    shards: Annotated[list[str] | None, typer.Argument(help="Ids of finished shards; all of them without.")] = None,
+    configfile: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Pack the run files of finished shards into one file each, results/packed/SHARD.h5.
+
+    Every other command reads packed runs as it reads run files. May be given again at any time, also while shards are
+    executed: those are left alone.
+    """
+    from wattsweep.config import load
+    from wattsweep.errors import LeaseError
+    from wattsweep.runs import Layout
+    from wattsweep.runs.packing import finished_shards, pack_shard, write_index
+
+    config = load(configfile)
+    layout = Layout(config.paths.results)
+    n_packed = n_removed = 0
+    chosen = shards or finished_shards(layout)
+    try:
+        for shard_id in chosen:
+            try:
+                done = pack_shard(layout, shard_id)
+            except LeaseError as error:
+                print(f"left alone: {error}")
+                continue
+            n_packed += done.packed
+            n_removed += done.removed
+    finally:
+        write_index(layout)
+    print(f"{len(chosen)} shards: {n_packed} runs packed, {n_removed} run files removed; {layout.packed}")
+
+
+def _record(file: Path, run_id: str | None) -> "RunRecord":
+    """The record in a run file, or of a run of a packed shard."""
+    from wattsweep.runs import Layout, read_run
+    from wattsweep.runs.packed import files_with, read_packed
+
+    if run_id is not None:
+        return read_packed(file, run_id)
+    if not file.exists() and len(file.parents) > 3:
+        for packed in files_with(Layout(file.parents[3]), file.parent.name):
+            return read_packed(packed, file.stem)
+    return read_run(file)
