@@ -15,6 +15,7 @@ from tests.support_records import make_record
 from wattsweep.errors import RunFileError
 from wattsweep.power import Trace
 from wattsweep.runs import Phase, RunRecord, describe_run, read_run, run_facts, write_run
+from wattsweep.runs.facts import facts_of, read_facts
 from wattsweep.runs.files import LEFT_S, in_place_of
 from wattsweep.runs.record import Segment, SegmentPower
 
@@ -101,9 +102,27 @@ def test_a_shorter_history_is_valid_only_where_it_ends_in_divergence(tmp_path: P
     assert read_run(tmp_path / "run.h5").diverged_at_epoch == 5
 
 
-def damage(change: Callable[[h5py.File], None], path: Path) -> None:
+def damage(change: Callable[[h5py.File], None], path: Path, *, copied: bool = False) -> None:
+    """Change a file; it is then as one of before there was a copy of its attributes, unless that stays."""
     with h5py.File(path, "r+") as file:
         change(file)
+        if not copied:
+            del file.attrs["attributes"]
+
+
+def test_a_copy_of_attributes_that_tells_otherwise_is_refused(tmp_path: Path) -> None:
+    write_run(tmp_path / "run.h5", make_record())
+    damage(lambda file: file["settings"].attrs.__setitem__("epochs", 9), tmp_path / "run.h5", copied=True)
+    with pytest.raises(RunFileError, match="not the copy of all others"):
+        read_run(tmp_path / "run.h5")
+
+
+def test_with_and_without_a_copy_of_attributes_the_same_is_read(tmp_path: Path) -> None:
+    write_run(tmp_path / "run.h5", make_record())
+    copied, facts = read_run(tmp_path / "run.h5", traces=False), read_facts(tmp_path / "run.h5")
+    damage(lambda _file: None, tmp_path / "run.h5")
+    assert facts_of(read_run(tmp_path / "run.h5", traces=False)) == facts_of(copied) == facts
+    assert read_facts(tmp_path / "run.h5") == facts
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import h5py
 from wattsweep.errors import RunFileError
 from wattsweep.grid import Run, Settings, experiment_id, make_run
 from wattsweep.power import Energy, RunEnergy, SourceDescription
-from wattsweep.runs.attributes import read_attributes
+from wattsweep.runs.attributes import Node
 from wattsweep.runs.files import check_format, invalid, read_energy, read_phases
 from wattsweep.runs.record import DataFacts, Network, Phase, PhaseName, Provenance, RunPower, RunRecord
 
@@ -114,7 +114,7 @@ def facts_from_group(group: h5py.Group, where: str) -> RunFacts:
     """The facts in an HDF5 group of a run file's content, called `where` in errors; raises as `read_facts` does."""
     try:
         check_format(group)
-        facts = _read(group)
+        facts = _read(Node(group))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise invalid(where, error) from error
     run = facts.run
@@ -151,31 +151,30 @@ def _power_from_json(document: Mapping[str, Any]) -> PowerFacts:
     return PowerFacts(**{**document, "source": source, "energy": RunEnergy(**energy)})
 
 
-def _read(group: h5py.Group) -> RunFacts:
-    root = read_attributes(group)
-    network = read_attributes(group["network"])
-    earlier = list(group["segments"].values()) if "segments" in group else []
-    trained = [(one.attrs["end_s"] - one.attrs["start_s"], "energy" in one) for one in earlier]
+def _read(node: Node) -> RunFacts:
+    root, network = node.attributes, node["network"].attributes
+    earlier = [(one.attributes, "energy" in one) for one in node.numbered("segments")]
+    trained = [(one["end_s"] - one["start_s"], measured) for one, measured in earlier]
     return RunFacts(
-        run=Run(**read_attributes(group["run"])),
-        settings=Settings(**read_attributes(group["settings"])),
+        run=Run(**node["run"].attributes),
+        settings=Settings(**node["settings"].attributes),
         network=Network(network["n_inputs"], tuple(int(w) for w in network["widths"]), network["n_parameters"]),
-        data=DataFacts(**read_attributes(group["data"])),
-        provenance={name: str(value) for name, value in read_attributes(group["provenance"]).items()},
-        phases=read_phases(group["phases"]),
+        data=DataFacts(**node["data"].attributes),
+        provenance={name: str(value) for name, value in node["provenance"].attributes.items()},
+        phases=read_phases(node["phases"]),
         utc_offset_s=float(root["utc_offset_s"]),
-        epochs_trained=int(group["epochs"].shape[0]),
+        epochs_trained=node["epochs"].shape[0],
         runs_at_once=int(root.get("runs_at_once", 1)),
         earlier_s=math.fsum(seconds for seconds, _ in trained),
         measured_earlier_s=math.fsum(seconds for seconds, measured in trained if measured),
-        power=_read_power(group["power"]) if "power" in group else None,
+        power=_read_power(node["power"]) if "power" in node else None,
     )
 
 
-def _read_power(group: h5py.Group) -> PowerFacts:
-    block = read_attributes(group["block"])
+def _read_power(node: Node) -> PowerFacts:
+    block = node["block"].attributes
     return PowerFacts(
-        source=SourceDescription.from_json(read_attributes(group["source"])),
-        energy=read_energy(group["energy"]),
+        source=SourceDescription.from_json(node["source"].attributes),
+        energy=read_energy(node["energy"]),
         **{name: block[name] for name in BLOCK},
     )

@@ -21,7 +21,7 @@ from wattsweep.errors import RunFileError
 from wattsweep.grid import Run, Settings, experiment_id, make_run
 from wattsweep.networks import count_parameters
 from wattsweep.power import Energy, RunEnergy, SourceDescription, Trace
-from wattsweep.runs.attributes import read_attributes
+from wattsweep.runs.attributes import Node, keep_copy
 from wattsweep.runs.record import DataFacts, Network, Phase, RunPower, RunRecord, Segment, SegmentPower
 from wattsweep.training import HISTORY_NAMES
 
@@ -103,7 +103,7 @@ def read_group(group: h5py.Group, where: str, *, traces: bool = True) -> RunReco
     """The record in an HDF5 group of a run file's content, called `where` in errors; raises as `read_run` does."""
     try:
         check_format(group)
-        record = _read(group, traces)
+        record = _read(Node(group, copy=not traces), traces)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise invalid(where, error) from error
     _check_consistency(where, record)
@@ -143,6 +143,7 @@ def write_group(file: h5py.Group, record: RunRecord) -> None:
         _write_power(file.create_group("power"), record.power)
     for number, power in enumerate(record.also):
         _write_power(file.create_group(f"also/{number}"), power)
+    keep_copy(file)
 
 
 def write_segment(group: h5py.Group, segment: Segment) -> None:
@@ -156,16 +157,19 @@ def write_segment(group: h5py.Group, segment: Segment) -> None:
         _write_measured(group, segment.power)
 
 
-def read_segments(file: h5py.Group, *, traces: bool = True) -> tuple[Segment, ...]:
-    """The segments in a file, in order; none where it has none."""
-    groups = [file["segments"][str(number)] for number in range(len(file["segments"]))] if "segments" in file else []
-    return tuple(_read_segment(group, traces) for group in groups)
+def read_segments(file: h5py.Group) -> tuple[Segment, ...]:
+    """The segments in a checkpoint's file, in order; none where it has none."""
+    return _read_segments(Node(file), traces=True)
 
 
-def _read_segment(group: h5py.Group, traces: bool) -> Segment:
-    idle = Phase("idle_before", **read_attributes(group["idle_before"])) if "idle_before" in group else None
-    power = SegmentPower(**_read_measured(group, traces)) if "energy" in group else None
-    return Segment(idle_before=idle, power=power, **read_attributes(group))
+def _read_segments(node: Node, traces: bool) -> tuple[Segment, ...]:
+    return tuple(_read_segment(one, traces) for one in node.numbered("segments"))
+
+
+def _read_segment(node: Node, traces: bool) -> Segment:
+    idle = Phase("idle_before", **node["idle_before"].attributes) if "idle_before" in node else None
+    power = SegmentPower(**_read_measured(node, traces)) if "energy" in node else None
+    return Segment(idle_before=idle, power=power, **node.attributes)
 
 
 def _write_measured(group: h5py.Group, power: RunPower | SegmentPower) -> None:
@@ -175,11 +179,11 @@ def _write_measured(group: h5py.Group, power: RunPower | SegmentPower) -> None:
     _write_trace(group.create_group("trace"), power.trace)
 
 
-def _read_measured(group: h5py.Group, traces: bool) -> dict[str, Any]:
+def _read_measured(node: Node, traces: bool) -> dict[str, Any]:
     return {
-        "source": SourceDescription.from_json(read_attributes(group["source"])),
-        "energy": read_energy(group["energy"]),
-        "trace": _read_trace(group["trace"], traces),
+        "source": SourceDescription.from_json(node["source"].attributes),
+        "energy": read_energy(node["energy"]),
+        "trace": _read_trace(node["trace"], traces),
     }
 
 
@@ -189,9 +193,9 @@ def _write_energy(group: h5py.Group, energy: RunEnergy) -> None:
     _write_attributes(group, values)
 
 
-def read_energy(group: h5py.Group) -> RunEnergy:
+def read_energy(node: Node) -> RunEnergy:
     """The energy in a group `energy` of a run file."""
-    return RunEnergy(gross=_build(Energy, group["gross"]), **read_attributes(group))
+    return RunEnergy(gross=_build(Energy, node["gross"]), **node.attributes)
 
 
 def _write_power(group: h5py.Group, power: RunPower) -> None:
@@ -211,9 +215,9 @@ def _write_trace(group: h5py.Group, trace: Trace) -> None:
         group[name].attrs["unit"] = "J" if name == "values" and trace.kind == "energy" else unit
 
 
-def _read_trace(group: h5py.Group, traces: bool) -> Trace:
-    columns: dict[str, Any] = {name: group[name][()] for name in TRACE_UNITS} if traces else NO_SAMPLES
-    facts: dict[str, Any] = {name: value for name, value in read_attributes(group).items() if name in TRACE_FACTS}
+def _read_trace(node: Node, traces: bool) -> Trace:
+    columns: dict[str, Any] = {name: node[name].values() for name in TRACE_UNITS} if traces else NO_SAMPLES
+    facts: dict[str, Any] = {name: value for name, value in node.attributes.items() if name in TRACE_FACTS}
     return Trace(**columns, **facts)
 
 
@@ -224,49 +228,47 @@ def _write_attributes(group: h5py.Group, values: Mapping[str, Any]) -> None:
             group.attrs[name] = value
 
 
-def _read(file: h5py.Group, traces: bool) -> RunRecord:
-    columns = [str(name) for name in file["epochs"].attrs["columns"]]
-    history = file["epochs"][()]
+def _read(node: Node, traces: bool) -> RunRecord:
+    root, epochs, network = node.attributes, node["epochs"], node["network"].attributes
+    columns = [str(name) for name in epochs.attributes["columns"]]
+    history = epochs.values()
     if history.shape[1:] != (len(columns),):
         raise ValueError(f"epochs is of shape {history.shape}, {len(columns)} columns are named")
-    network = read_attributes(file["network"])
     return RunRecord(
-        run=_build(Run, file["run"]),
-        settings=_build(Settings, file["settings"]),
+        run=_build(Run, node["run"]),
+        settings=_build(Settings, node["settings"]),
         network=Network(network["n_inputs"], tuple(int(w) for w in network["widths"]), network["n_parameters"]),
-        data=_build(DataFacts, file["data"]),
-        provenance={name: str(value) for name, value in read_attributes(file["provenance"]).items()},
+        data=_build(DataFacts, node["data"]),
+        provenance={name: str(value) for name, value in node["provenance"].attributes.items()},
         history=dict(zip(columns, history.T, strict=True)),
-        phases=read_phases(file["phases"]),
-        utc_offset_s=float(file.attrs["utc_offset_s"]),
-        power=_read_power(file["power"], traces) if "power" in file else None,
-        runs_at_once=int(file.attrs.get("runs_at_once", 1)),
-        segments=read_segments(file, traces=traces),
-        marks=file["marks"][()] if "marks" in file else None,
-        also=tuple(_read_power(file["also"][str(number)], traces) for number in range(len(file["also"])))
-        if "also" in file
-        else (),
+        phases=read_phases(node["phases"]),
+        utc_offset_s=float(root["utc_offset_s"]),
+        power=_read_power(node["power"], traces) if "power" in node else None,
+        runs_at_once=int(root.get("runs_at_once", 1)),
+        segments=_read_segments(node, traces),
+        marks=node["marks"].values() if "marks" in node else None,
+        also=tuple(_read_power(one, traces) for one in node.numbered("also")),
     )
 
 
-def read_phases(group: h5py.Group) -> tuple[Phase, ...]:
+def read_phases(node: Node) -> tuple[Phase, ...]:
     """The phases in a group `phases` of a run file."""
-    names = [str(name) for name in group.attrs["names"]]
-    windows = zip(names, group["start_s"][()].tolist(), group["end_s"][()].tolist(), strict=True)
+    names = [str(name) for name in node.attributes["names"]]
+    windows = zip(names, node["start_s"].values().tolist(), node["end_s"].values().tolist(), strict=True)
     return tuple(Phase(name, start_s, end_s) for name, start_s, end_s in windows)  # type: ignore[arg-type]
 
 
-def _read_power(group: h5py.Group, traces: bool) -> RunPower:
+def _read_power(node: Node, traces: bool) -> RunPower:
     return RunPower(
-        selected_because=str(group.attrs["selected_because"]),
-        epoch_energy_j=group["epoch_energy_j"][()] if traces and "epoch_energy_j" in group else None,
-        **_read_measured(group, traces),
-        **read_attributes(group["block"]),
+        selected_because=str(node.attributes["selected_because"]),
+        epoch_energy_j=node["epoch_energy_j"].values() if traces and "epoch_energy_j" in node else None,
+        **_read_measured(node, traces),
+        **node["block"].attributes,
     )
 
 
-def _build(kind: type[T], group: h5py.Group) -> T:
-    return kind(**read_attributes(group))
+def _build(kind: type[T], node: Node) -> T:
+    return kind(**node.attributes)
 
 
 def check_format(file: h5py.Group) -> None:
