@@ -45,7 +45,7 @@ class BlockTarget:
 
 
 def missing_repetitions(
-    planned: PlannedExperiment, finished: Mapping[int, RunRecord], given_up: Collection[int] = ()
+    planned: PlannedExperiment, finished: Collection[int], given_up: Collection[int] = ()
 ) -> list[int]:
     """The repetitions that the grid asks for and no run file holds, less those that are not tried any more."""
     numbers = range(planned.experiment.repetitions)
@@ -126,10 +126,10 @@ class BlockWork:
             check_gpu_memory(plan, gpu_bytes)
 
 
-def train_block(
-    planned: PlannedExperiment, dataset: Dataset, finished: Mapping[int, RunRecord], work: BlockWork
-) -> None:
+def train_block(planned: PlannedExperiment, dataset: Dataset, finished: Collection[int], work: BlockWork) -> None:
     """Train the missing repetitions and as many further ones as the target wants, each kept in the block.
+
+    `finished` are the repetitions that have a run file.
 
     Vectorised repetitions are trained side by side, further ones as many at once as were missing, so that one compiled
     program serves. Raises OutOfMemoryError where that cannot fit, RunFailedError where runs cannot be trained, and
@@ -170,9 +170,7 @@ def train_block(
             checkpoints.remove()
 
 
-def _repetitions(
-    planned: PlannedExperiment, finished: Mapping[int, RunRecord], given_up: Collection[int]
-) -> Iterator[int]:
+def _repetitions(planned: PlannedExperiment, finished: Collection[int], given_up: Collection[int]) -> Iterator[int]:
     """The missing repetitions, then the numbers past all that there are."""
     yield from missing_repetitions(planned, finished, given_up)
     number = max([planned.experiment.repetitions, *(repetition + 1 for repetition in (*finished, *given_up))])

@@ -15,6 +15,12 @@ from wattsweep.planning import PlannedExperiment
 from wattsweep.runs.record import RunRecord
 
 
+def _add_joules(energies: dict[str, float], others: Mapping[str, float]) -> None:
+    """Add energies by origin to those that there are."""
+    for origin, joules in others.items():
+        energies[origin] = energies.get(origin, 0.0) + joules
+
+
 @dataclass
 class Counts:
     """Runs of some experiments, and their gross energy in J by the origin of its watts.
@@ -37,8 +43,7 @@ class Counts:
         self.further += other.further
         self.failed += other.failed
         self.refused += other.refused
-        for origin, joules in other.gross_j.items():
-            self.gross_j[origin] = self.gross_j.get(origin, 0.0) + joules
+        _add_joules(self.gross_j, other.gross_j)
 
 
 @dataclass
@@ -53,8 +58,7 @@ class NodeCounts:
         """Add another's numbers to these."""
         self.runs += other.runs
         self.training_s += other.training_s
-        for origin, joules in other.gross_j.items():
-            self.gross_j[origin] = self.gross_j.get(origin, 0.0) + joules
+        _add_joules(self.gross_j, other.gross_j)
 
 
 @dataclass
@@ -127,8 +131,7 @@ def count_experiment(
         joules = record.power.energy.gross.joules
         if math.isfinite(joules):
             for energies in (counts.gross_j, node.gross_j):
-                origin = record.power.source.origin
-                energies[origin] = energies.get(origin, 0.0) + joules
+                _add_joules(energies, {record.power.source.origin: joules})
     counts.failed = sum(number < asked for number in given_up)
     return ExperimentCounts(planned.experiment.sweeps, counts, nodes, done, planned.predicted_s)
 

@@ -94,6 +94,7 @@ class _Execution:
         self.block_numbers = itertools.count(1)
         self.started_s = time.monotonic()
         self.counts: dict[str, ExperimentCounts] = {}
+        self.finished: dict[str, dict[int, RunSummary]] = {}
         self.given_up: dict[str, set[int]] = {}
         self.here = Progress(node=node_name())
         self.refused: list[str] = []
@@ -114,9 +115,9 @@ class _Execution:
         for failed in failures:
             self.report(f"  run {failed.run_id} of experiment {failed.experiment_id}: {failed.error}")
         runs = tuple(
-            RunSummary.of(record, self.layout)
+            summary
             for planned in self.shard.experiments
-            for _, record in sorted(finished_runs(self.layout, planned.experiment.experiment_id).items())
+            for _, summary in sorted(self.finished[planned.experiment.experiment_id].items())
         )
         progress = self._note("")
         return ShardResult(self.shard.shard_id, node_name(), started_at, _now(), runs, failures, progress)
@@ -143,6 +144,7 @@ class _Execution:
         failures = read_failures(self.layout, identity)
         ended = given_up(planned.experiment, finished, failures, self.config.scheduling.run_retries)
         done = trained or is_done(planned, finished, BlockTarget.of(self.config.power), ended)
+        self.finished[identity] = {number: RunSummary.of(record, self.layout) for number, record in finished.items()}
         self.given_up[identity] = ended
         self.counts[identity] = count_experiment(planned, finished.values(), ended, done=done)
         return done
@@ -239,8 +241,7 @@ class _Execution:
 
     def _train_one(self, planned: PlannedExperiment, block: StagedBlock, idle: Phase | None, facts: Provenance) -> None:
         experiment = planned.experiment
-        finished = finished_runs(self.layout, experiment.experiment_id)
-        ended = self.given_up[experiment.experiment_id]
+        finished, ended = self.finished[experiment.experiment_id], self.given_up[experiment.experiment_id]
         source, name = experiment.settings.dataset_source, experiment.settings.dataset
         missing = missing_repetitions(planned, finished, ended) or [experiment.repetitions]
         with failing([experiment.run(repetition) for repetition in missing]):
