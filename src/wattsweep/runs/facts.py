@@ -21,7 +21,7 @@ from wattsweep.grid import Run, Settings, experiment_id, make_run
 from wattsweep.power import Energy, RunEnergy, SourceDescription
 from wattsweep.runs.attributes import Node
 from wattsweep.runs.files import check_format, invalid, read_energy, read_phases
-from wattsweep.runs.record import DataFacts, Network, Phase, PhaseName, Provenance, RunPower, RunRecord
+from wattsweep.runs.record import DataFacts, Network, Phase, Phased, Provenance, RunPower, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ BLOCK = tuple(field.name for field in fields(PowerFacts) if field.name not in ("
 
 
 @dataclass(frozen=True, slots=True)
-class RunFacts:
+class RunFacts(Phased):
     """A run without its curves and traces; see `RunRecord`. `earlier_s` is what earlier segments trained, in s."""
 
     run: Run
@@ -63,18 +63,6 @@ class RunFacts:
     def training_s(self) -> float:
         """How long it was trained, over all of its segments."""
         return self.training.duration_s + self.earlier_s
-
-    def phase(self, name: PhaseName) -> Phase:
-        """The run's phase of this name; KeyError where it has none."""
-        for phase in self.phases:
-            if phase.name == name:
-                return phase
-        raise KeyError(f"run {self.run.run_id} has no phase {name}; it has {[p.name for p in self.phases]}")
-
-    @property
-    def training(self) -> Phase:
-        """The window in which its network was trained, by the last attempt where there were several."""
-        return self.phase("training")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that `from_json` reads back."""

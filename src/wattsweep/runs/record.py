@@ -129,8 +129,28 @@ class RunPower:
     epoch_energy_j: NDArray[np.float64] | None = None
 
 
+class Phased:
+    """What a record and its facts say of a run's `phases`, by name."""
+
+    __slots__ = ()
+    run: Run
+    phases: tuple[Phase, ...]
+
+    def phase(self, name: PhaseName) -> Phase:
+        """The run's phase of this name; KeyError where it has none."""
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        raise KeyError(f"run {self.run.run_id} has no phase {name}; it has {[p.name for p in self.phases]}")
+
+    @property
+    def training(self) -> Phase:
+        """The window in which its network was trained, by the last attempt where there were several."""
+        return self.phase("training")
+
+
 @dataclass(frozen=True)
-class RunRecord:
+class RunRecord(Phased):
     """One run: its identity, what was trained on what, its history, its phases and its power.
 
     `history` maps each of the 20 metrics to a float32 array of one value per epoch. `utc_offset_s` added to a
@@ -175,18 +195,6 @@ class RunRecord:
     def diverged_at_epoch(self) -> int | None:
         """The first epoch, from 1, at which a loss was not finite; None where there is none."""
         return diverged_at(self.history["loss"], self.history["val_loss"])
-
-    def phase(self, name: PhaseName) -> Phase:
-        """The run's phase of this name; KeyError where it has none."""
-        for phase in self.phases:
-            if phase.name == name:
-                return phase
-        raise KeyError(f"run {self.run.run_id} has no phase {name}; it has {[p.name for p in self.phases]}")
-
-    @property
-    def training(self) -> Phase:
-        """The window in which its network was trained, by the last attempt where there were several."""
-        return self.phase("training")
 
     @property
     def started_at_s(self) -> float:
