@@ -10,6 +10,7 @@ import pytest
 
 ORDER = [
     "errors",
+    "disk",
     "hardware",
     "networks",
     "workload",

@@ -12,11 +12,11 @@ import pytest
 
 from tests.runs.support_runs import files_no_larger_than
 from tests.support_records import make_record
+from wattsweep.disk import LEFT_S, in_place_of
 from wattsweep.errors import RunFileError
 from wattsweep.power import Trace
 from wattsweep.runs import Phase, RunRecord, describe_run, read_run, run_facts, write_run
 from wattsweep.runs.facts import facts_of, read_facts
-from wattsweep.runs.files import LEFT_S, in_place_of
 from wattsweep.runs.record import Segment, SegmentPower
 
 

@@ -5,8 +5,6 @@ is read). A file is a NumPy .npz of plain arrays and a JSON text; nothing in it 
 """
 
 import json
-import os
-import secrets
 import zipfile
 import zlib
 from contextlib import suppress
@@ -20,6 +18,7 @@ from wattsweep.datasets import bundled, pmlb_source, synthetic
 from wattsweep.datasets.names import SOURCES, check_file_name
 from wattsweep.datasets.preprocessing import encode, freeze
 from wattsweep.datasets.types import Column, Dataset, Head, RawTable, Task
+from wattsweep.disk import in_place_of, to_disk
 from wattsweep.errors import DatasetError
 
 FORMAT = "wattsweep dataset 1"
@@ -137,16 +136,10 @@ def _write(path: Path, dataset: Dataset) -> None:
         "columns": dataset.columns,
     }
     text = np.frombuffer(json.dumps(metadata).encode(), dtype=np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
+    with in_place_of(path) as scratch:
         with scratch.open("xb") as stream:
             np.savez(stream, metadata=text, features=dataset.features, responses=dataset.responses)
-            stream.flush()
-            os.fsync(stream.fileno())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+        to_disk(scratch)
 
 
 def _read_archive(path: Path, *, with_arrays: bool) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

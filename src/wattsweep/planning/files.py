@@ -1,7 +1,6 @@
 """The plan on disk: plan.json says what was planned, a small file per shard says what its job trains."""
 
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from operator import attrgetter
@@ -22,8 +21,8 @@ def write_plan(plan: Plan, folder: Path) -> None:
     shards = folder / "shards"
     shards.mkdir(parents=True, exist_ok=True)
     for shard in plan.shards:
-        _write_json(shards / f"{shard.shard_id}.json", shard_to_json(shard))
-    _write_json(folder / "plan.json", plan_to_json(plan))
+        write_json(shards / f"{shard.shard_id}.json", shard_to_json(shard))
+    write_json(folder / "plan.json", plan_to_json(plan))
 
 
 def read_plan(path: Path) -> dict[str, Any]:
@@ -132,20 +131,10 @@ def _shard_summary(shard: Shard) -> dict[str, Any]:
     }
 
 
-def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON file, as small as can be."""
     # Without indentation json has an encoder in C; a plan may be a hundred thousand files.
     path.write_bytes(json.dumps(document, separators=(",", ":")).encode() + b"\n")
-
-
-def in_place(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a JSON file in place of another, which stays whole until then."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _write_json(temporary, document)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from wattsweep.disk import in_place_of
 from wattsweep.errors import ConfigError
-from wattsweep.planning.files import in_place
+from wattsweep.planning.files import write_json
 from wattsweep.planning.fitting import fit
 from wattsweep.planning.forecast import Forecast, Learned, Range, forecast
 from wattsweep.planning.observed import FinishedRun, FinishedShard, by_experiment
@@ -132,7 +133,8 @@ def write_prediction(folder: Path, learned: Learned, predicted: Forecast, fitted
         "shards_s": {shard_id: _digits(seconds) for shard_id, seconds in predicted.shards.items()},
     }
     path = folder / PREDICTION_FILE
-    in_place(path, document)
+    with in_place_of(path) as temporary:
+        write_json(temporary, document)
     return path
 
 

@@ -4,13 +4,12 @@
 """
 
 import json
-import os
-import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from wattsweep.disk import in_place_of, to_disk
 from wattsweep.errors import PowerError
 from wattsweep.power.calibration import Calibration
 
@@ -49,20 +48,14 @@ def write_profile(folder: Path, node: str, source_identity: str, calibration: Ca
         },
     }
     path = profile_path(folder, node)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(json.dumps(document, indent=1, allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with in_place_of(path) as temporary:
+            temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            to_disk(temporary)
     except OSError as error:
         raise PowerError(
             f"The profile {path} cannot be written: {error.strerror}. Make its folder writable, or set paths.results."
         ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

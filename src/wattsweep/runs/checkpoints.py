@@ -17,10 +17,11 @@ import h5py
 import numpy as np
 
 from wattsweep.config import PowerConfig
+from wattsweep.disk import in_place_of, to_disk
 from wattsweep.errors import RunFileError
 from wattsweep.grid import Run
 from wattsweep.runs.drain import Permit
-from wattsweep.runs.files import in_place_of, read_segments, to_disk, write_segment
+from wattsweep.runs.files import read_segments, write_segment
 from wattsweep.runs.record import Phase, Provenance, Segment
 from wattsweep.runs.segments import machine, measured
 from wattsweep.training import Checkpoint, TrainingPlan

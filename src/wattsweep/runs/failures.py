@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from wattsweep.disk import in_place_of
 from wattsweep.errors import OutOfMemoryError, RunFileError, TryAgainError
 from wattsweep.grid import Experiment, Run
-from wattsweep.runs.files import in_place_of
 from wattsweep.runs.layout import Layout
 
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ESTALE)

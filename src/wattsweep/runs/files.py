@@ -4,12 +4,8 @@
 own name is complete. `read_run` gives the record back, or says why the file is none.
 """
 
-import contextlib
 import io
-import os
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +13,7 @@ from typing import Any, TypeVar
 import h5py
 import numpy as np
 
+from wattsweep.disk import in_place_of, to_disk
 from wattsweep.errors import RunFileError
 from wattsweep.grid import Run, Settings, experiment_id, make_run
 from wattsweep.networks import count_parameters
@@ -37,9 +34,6 @@ BLOCK_ATTRIBUTES = [
     if field.name not in ("source", "selected_because", "trace", "energy", "epoch_energy_j")
 ]
 
-LEFT_S = 60.0
-"""A temporary file that nobody has written to for so long was left by a process that was killed."""
-
 T = TypeVar("T")
 
 
@@ -53,35 +47,6 @@ def write_run(path: Path, record: RunRecord) -> None:
         temporary.write_bytes(image.getbuffer())
         to_disk(temporary)
         read_run(temporary)
-
-
-@contextmanager
-def in_place_of(path: Path) -> Iterator[Path]:
-    """A temporary name in the file's folder; what is written there gets the file's name if all goes well.
-
-    The name is no other process's, on whichever node. What killed processes left under such names is removed.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Process ids do not tell the processes of several nodes apart.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        yield temporary
-        temporary.rename(path)
-        _remove_left(path)
-        to_disk(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _remove_left(path: Path) -> None:
-    """Remove what was left of earlier attempts to write a file that has just been written."""
-    now_s = path.stat().st_mtime  # the filesystem's clock, not the node's
-    with os.scandir(path.parent) as entries:
-        named = [one for one in entries if one.name.startswith(f".{path.name}.") and one.name.endswith(".tmp")]
-    for one in named:
-        with contextlib.suppress(FileNotFoundError):
-            if now_s - one.stat().st_mtime > LEFT_S:
-                Path(one).unlink()
 
 
 def read_run(path: Path, *, traces: bool = True) -> RunRecord:
@@ -296,12 +261,3 @@ def _check_consistency(where: str, record: RunRecord) -> None:
     for name, (stated, derived) in claims.items():
         if stated != derived:
             raise RunFileError(f"{where}: its {name} is {stated}, its other contents say {derived}; move it away.")
-
-
-def to_disk(path: Path) -> None:
-    """Flush a file or folder to its disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wattsweep.disk import in_place_of, to_disk
 from wattsweep.grid import Experiment
 from wattsweep.runs.failures import Failure, attempts
-from wattsweep.runs.files import in_place_of, to_disk
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.progress import Progress
 from wattsweep.runs.record import RunRecord

@@ -17,9 +17,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from wattsweep.disk import in_place_of, to_disk
 from wattsweep.errors import RunFileError
 from wattsweep.runs.facts import RunFacts, facts_of
-from wattsweep.runs.files import in_place_of, read_group, read_run, to_disk
+from wattsweep.runs.files import read_group, read_run
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.lease import Lease
 from wattsweep.runs.packed import (
