@@ -30,9 +30,9 @@ def build_report(
     """The report as HTML.
 
     `plan` is the content of plan.json, `missing` that of the tables' counts.json, which says why planned runs are
-    missing; `runs` and `experiments` are the tables, and `figures_folder` has NAME.svg of
-    every figure in `wattsweep.figures.FIGURES`; raises AnalysisError where one is missing. Everything is inlined: the
-    page loads nothing, runs no script, and its content policy forbids both.
+    missing; `runs` and `experiments` are the tables, and `figures_folder` has NAME.svg of every figure in
+    `wattsweep.figures.FIGURES`; raises AnalysisError where one is missing. Everything is inlined: the page loads
+    nothing, runs no script, and its content policy forbids both.
     """
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined

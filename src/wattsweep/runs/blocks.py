@@ -12,6 +12,7 @@ from wattsweep.hardware import gpu_memory_bytes, memory_bytes
 from wattsweep.planning import PlannedExperiment
 from wattsweep.runs.checkpoints import Attempt, RunCheckpoints, identify
 from wattsweep.runs.drain import Permit
+from wattsweep.runs.facts import RunFacts
 from wattsweep.runs.failures import failing
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.record import DataFacts, Network, Phase, Provenance, RunRecord, trained_s
@@ -54,7 +55,7 @@ def missing_repetitions(
 
 def is_done(
     planned: PlannedExperiment,
-    finished: Mapping[int, RunRecord],
+    finished: Mapping[int, RunRecord | RunFacts],
     target: BlockTarget,
     given_up: Collection[int] = (),
 ) -> bool:
@@ -68,7 +69,7 @@ def is_done(
         return True
     if target.min_training_s == 0:
         return True
-    awaiting: dict[str, list[RunRecord]] = {}
+    awaiting: dict[str, list[RunRecord | RunFacts]] = {}
     for record in finished.values():
         if "power_awaited" in record.provenance:
             awaiting.setdefault(record.provenance["block_id"], []).append(record)

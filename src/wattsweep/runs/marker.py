@@ -8,6 +8,7 @@ from typing import Any
 
 from wattsweep.disk import in_place_of, to_disk
 from wattsweep.grid import Experiment
+from wattsweep.runs.facts import RunFacts
 from wattsweep.runs.failures import Failure, attempts
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.progress import Progress
@@ -25,7 +26,7 @@ class RunSummary:
     energy_status: str
 
     @classmethod
-    def of(cls, record: RunRecord, layout: Layout) -> "RunSummary":
+    def of(cls, record: RunRecord | RunFacts, layout: Layout) -> "RunSummary":
         """The summary of a run."""
         run = record.run
         status = "none" if record.power is None else record.power.status

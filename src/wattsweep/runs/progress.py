@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from wattsweep.planning import PlannedExperiment
+from wattsweep.runs.facts import RunFacts
 from wattsweep.runs.record import RunRecord
 
 
@@ -111,7 +112,7 @@ class ExperimentCounts:
 
 
 def count_experiment(
-    planned: PlannedExperiment, finished: Iterable[RunRecord], given_up: Iterable[int], *, done: bool
+    planned: PlannedExperiment, finished: Iterable[RunRecord | RunFacts], given_up: Iterable[int], *, done: bool
 ) -> ExperimentCounts:
     """The numbers of an experiment with these finished runs."""
     asked = planned.experiment.repetitions

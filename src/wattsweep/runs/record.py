@@ -203,7 +203,7 @@ class RunRecord(Phased):
         return first.start_s + first.utc_offset_s if first else self.training.start_s + self.utc_offset_s
 
 
-def trained_s(records: Sequence[RunRecord]) -> float:
+def trained_s(records: Sequence[Phased]) -> float:
     """How long a block trained, for records of it, earlier segments apart: runs side by side share their window."""
     windows = {(record.training.start_s, record.training.end_s) for record in records}
     return math.fsum(end_s - start_s for start_s, end_s in windows)

@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,8 +19,9 @@ from wattsweep.hardware import cpu_features, cpu_model, node_name
 from wattsweep.planning import PlannedExperiment, Shard
 from wattsweep.runs.blocks import BlockTarget, BlockWork, is_done, missing_repetitions, train_block
 from wattsweep.runs.drain import Drain, Permit, children_unaware
+from wattsweep.runs.facts import RunFacts
 from wattsweep.runs.failures import RunFailedError, failing, given_up, keep_failure, read_failures
-from wattsweep.runs.finished import finished_runs
+from wattsweep.runs.finished import finished_facts, finished_runs
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.lease import Lease
 from wattsweep.runs.marker import FailedRun, RunSummary, ShardResult, write_marker
@@ -131,16 +132,17 @@ class _Execution:
                 self.report(f"{_name(planned)}: {len(recovered)} runs of an earlier attempt kept")
         pending = []
         for planned in self.shard.experiments:
-            if self._count(planned):
+            if self._count(planned, finished_runs(self.layout, planned.experiment.experiment_id)):
                 self._remove_checkpoints(planned)
             else:
                 pending.append(planned)
         return pending
 
-    def _count(self, planned: PlannedExperiment, *, trained: bool = False) -> bool:
+    def _count(
+        self, planned: PlannedExperiment, finished: Mapping[int, RunRecord | RunFacts], *, trained: bool = False
+    ) -> bool:
         """Count an experiment's runs anew; whether it is done, as it is once `trained` without a failure."""
         identity = planned.experiment.experiment_id
-        finished = finished_runs(self.layout, identity)
         failures = read_failures(self.layout, identity)
         ended = given_up(planned.experiment, finished, failures, self.config.scheduling.run_retries)
         done = trained or is_done(planned, finished, BlockTarget.of(self.config.power), ended)
@@ -219,7 +221,9 @@ class _Execution:
             self.permit.may_write()
             troubles = measurement.troubles() if measurement else ()
             records = finish_block(block, self.layout, self.config.power, idle, troubles)
-            done = self._count(planned, trained=not failed)
+            # Earlier runs were read whole before anything was trained, those of this block when they were written.
+            finished = finished_facts(self.layout, planned.experiment.experiment_id)
+            done = self._count(planned, finished, trained=not failed)
             self.here.runs += len(records)
             if done:
                 self.here.predicted_done_s += planned.predicted_s
