@@ -4,7 +4,11 @@ A module here adds its commands to `app` by being imported; what they need of th
 that the command line itself starts at once.
 """
 
-from wattsweep.cli import meter, pipeline, plan, record, runfiles, status
+# The order of these is that of `wattsweep --help`.
+# isort: off
 from wattsweep.cli.app import app, main
+from wattsweep.cli import plan, status, pipeline, runfiles, meter, record
+
+# isort: on
 
 __all__ = ["app", "main", "meter", "pipeline", "plan", "record", "runfiles", "status"]

@@ -40,10 +40,10 @@ def pack(
     shards: Annotated[list[str] | None, typer.Argument(help="Ids of finished shards; all of them without.")] = None,
     configfile: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
-    """Pack the run files of finished shards into one file each, results/packed/SHARD.h5.
+    """Pack the run files of finished shards.
 
-    Every other command reads packed runs as it reads run files. May be given again at any time, also while shards are
-    executed: those are left alone.
+    Each shard's go into one file, results/packed/SHARD.h5. Every other command reads packed runs as it reads run
+    files. May be given again at any time, also while shards are executed: those are left alone.
     """
     from wattsweep.config import load
     from wattsweep.errors import LeaseError
