@@ -23,6 +23,7 @@ ORDER = [
     "simulation",
     "runs",
     "tables",
+    "importers",
     "analysis",
     "figures",
     "report",

@@ -32,6 +32,10 @@ class OutOfMemoryError(TrainingError):
     """A training needs more memory than there is."""
 
 
+class HardwareError(WattsweepError):
+    """A node does not tell what it is, or a hardware profile is not valid."""
+
+
 class AnalysisError(WattsweepError):
     """There is not enough, or not the right, data for an analysis."""
 

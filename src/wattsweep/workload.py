@@ -10,6 +10,9 @@ from fractions import Fraction
 
 from wattsweep.networks import count_parameters
 
+BYTES_PER_FLOAT = 4
+FLOPS_PER_MAC = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -24,6 +27,17 @@ class Workload:
     test_batches: int
     forward_macs_per_batch: int
     backward_macs_per_batch: int
+    bytes_per_datum: int
+    """Bytes of a row: its float32 features and responses."""
+
+    @property
+    def flops_per_epoch(self) -> int:
+        """Floating-point operations of an epoch: two, a multiplication and an addition, for each of `macs_per_epoch`.
+
+        A bias counts as a weight whose input is 1. Activations, the loss, metrics and the optimizer are not counted, as
+        in the papers, though P (1 + B) of a backward pass stands for its sums of gradients and its steps of weights.
+        """
+        return FLOPS_PER_MAC * self.macs_per_epoch
 
     @property
     def macs_per_epoch(self) -> int:
@@ -72,4 +86,5 @@ def split_workload(widths: Sequence[int], n_inputs: int, batch_size: int, n_trai
         test_batches=math.ceil(n_test / batch_size),
         forward_macs_per_batch=batch_size * (kernels + units),
         backward_macs_per_batch=batch_size * (2 * units + kernels + past_first) + parameters * (1 + batch_size),
+        bytes_per_datum=BYTES_PER_FLOAT * (n_inputs + widths[-1]),
     )

@@ -18,8 +18,8 @@ from tests.support_records import (
     make_sweep,
     plan_of,
 )
-from wattsweep.analysis import MODELS, EnergyModelFit, Group, fit_energy_model, fit_groups, read_fits, write_fits
-from wattsweep.analysis.energy_model import relative_errors, solve, usable
+from wattsweep.analysis import MODEL_NAMES, EnergyModelFit, Group, fit_energy_model, fit_groups, read_fits, write_fits
+from wattsweep.analysis.energy_model import usable
 from wattsweep.config import AnalysisConfig
 from wattsweep.errors import AnalysisError
 from wattsweep.runs.record import RunRecord
@@ -142,7 +142,7 @@ def test_groups_are_fitted_apart_and_none_is_dropped(tmp_path: Path) -> None:
         ]
     )
     fits = fit_groups(experiments, CONFIG)
-    assert len(fits) == 4 * len(MODELS)
+    assert len(fits) == 4 * len(MODEL_NAMES)
     found = {(fit.group.engine, fit.group.power_origin): fit for fit in fits}
     assert found[("compiled", "measured")].fitted
     assert found[("compiled", "simulated")].group.simulated
@@ -173,20 +173,3 @@ def test_foreign_fit_files_are_named(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(AnalysisError, match="has format and version"):
             read_fits(path)
-
-
-def test_relative_errors_by_hand() -> None:
-    errors = relative_errors(np.array([1.0, 1.05, 1.2, 0.5]), np.ones(4))
-    assert errors.n == 4
-    assert errors.mape == pytest.approx((0 + 0.05 + 0.2 + 0.5) / 4)
-    assert errors.median == pytest.approx(0.125)
-    assert errors.bias == pytest.approx(-0.25 / 4)
-    assert errors.within_10 == 0.5
-
-
-def test_solve_minimises_relative_errors_and_stays_positive() -> None:
-    inputs = np.array([[1.0, 1e9], [2.0, 3e9], [5.0, 1e9], [9.0, 4e9]])
-    np.testing.assert_allclose(solve(inputs, inputs @ np.array([0.3, 2e-9])), [0.3, 2e-9], rtol=1e-9)
-    assert solve(np.array([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]]), np.array([3.0, 2.0, 1.0]))[1] == 0
-    # One feature of 1 for all: the least relative squares of c/1 and c/2 is c = (1 + 1/2) / (1 + 1/4).
-    assert solve(np.ones((2, 1)), np.array([1.0, 2.0]))[0] == pytest.approx(1.2)

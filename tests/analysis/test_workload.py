@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from wattsweep.analysis import workload
@@ -11,6 +13,8 @@ def test_two_layers_by_hand() -> None:
     assert work.forward_macs_per_batch == 16 * ((12 + 4) + (8 + 2)) == 416
     assert work.backward_macs_per_batch == 16 * ((8 + 12) + (4 + 8 + 8)) + 26 * 17 == 1082
     assert work.macs_per_epoch == 5 * (416 + 1082) + 2 * 416 == 8322
+    assert work.flops_per_epoch == 16644
+    assert work.bytes_per_datum == 4 * (3 + 2)
 
 
 def test_one_layer_has_no_gradient_towards_its_inputs() -> None:
@@ -18,6 +22,26 @@ def test_one_layer_has_no_gradient_towards_its_inputs() -> None:
     assert work.forward_macs_per_batch == 3
     assert work.backward_macs_per_batch == (2 + 2) + 3 * 2
     assert work.macs_per_epoch == 8 * (3 + 10) + 2 * 3
+
+
+def hand_calculations() -> list[list[list[int]]]:
+    """Rows of [inputs], widths, [batch], [rows], [train batches, test batches], [forward], [backward], [epoch]."""
+    lines = Path(__file__).with_name("hand_calculations.txt").read_text(encoding="utf-8").splitlines()
+    chosen = [line.strip("|").split("|")[1:] for line in lines if line.startswith("| operations |")]
+    return [[[int(number) for number in cell.split()] for cell in row] for row in chosen]
+
+
+def test_there_are_enough_hand_calculations() -> None:
+    assert len(hand_calculations()) >= 20
+
+
+@pytest.mark.parametrize("row", hand_calculations(), ids=lambda row: "-".join(map(str, row[1])))
+def test_operations_by_hand(row: list[list[int]]) -> None:
+    [n_inputs], widths, [batch_size], [n], batches, [forward], [backward], [epoch] = row
+    work = workload(widths, n_inputs, batch_size, n)
+    assert [work.train_batches, work.test_batches] == batches
+    assert (work.forward_macs_per_batch, work.backward_macs_per_batch) == (forward, backward)
+    assert work.macs_per_epoch == epoch
 
 
 def test_deeper_network_by_hand() -> None:

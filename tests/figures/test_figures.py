@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -12,7 +13,7 @@ from tests.support_records import REFUSED, SETTINGS, make_record, make_sweep, pl
 from wattsweep.analysis import EnergyModelFit, fit_groups
 from wattsweep.config import AnalysisConfig
 from wattsweep.figures import FIGURES, power_mark, save
-from wattsweep.figures.captions import FOLDER, captions
+from wattsweep.figures.captions import FOLDER, PAGE, captions, page
 from wattsweep.figures.energy_against_loss import unbeaten
 from wattsweep.figures.style import MARK_ID
 from wattsweep.power.sources.base import Origin
@@ -99,7 +100,7 @@ def test_a_figure_without_measured_runs_says_so(name: str, empty: bool, tmp_path
     write_tables(records, {}, tmp_path)
     experiments = read_experiments(tmp_path)
     figure = FIGURES[name](read_runs(tmp_path), experiments, fit_groups(experiments, AnalysisConfig()))
-    assert "No e" in words(figure)
+    assert words(figure).split(". ")[0].removeprefix(FIGURES[name].title).strip().startswith("No e")
     assert marks(figure) == []
     save(figure, tmp_path, name)
 
@@ -149,4 +150,11 @@ def test_captions_are_up_to_date() -> None:
     folder = Path(__file__).parents[2] / FOLDER
     for name, text in captions().items():
         assert (folder / name).read_text(encoding="utf-8") == text, "run python -m wattsweep.figures.captions"
+    assert (Path(__file__).parents[2] / PAGE).read_text(encoding="utf-8") == page()
     assert (folder / "workflow.rst").is_file()
+
+
+def test_the_workflow_knows_every_figure(repository: Path) -> None:
+    rules = (repository / "workflow/rules/common.smk").read_text(encoding="utf-8")
+    listed = rules[rules.index("FIGURE_NAMES = [") :].split("]")[0]
+    assert re.findall(r'"(\w+)"', listed) == list(FIGURES)

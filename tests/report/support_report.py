@@ -7,7 +7,7 @@ from typing import Any
 from tests.support_records import REFUSED, SETTINGS, make_record, make_sweep, plan_of
 from wattsweep.analysis import fit_groups
 from wattsweep.config import AnalysisConfig
-from wattsweep.figures import FIGURES, save
+from wattsweep.figures import FIGURES, FigureInputs, findings, save, write_findings
 from wattsweep.power.sources.base import Origin
 from wattsweep.report import build_report
 from wattsweep.runs.record import RunRecord
@@ -59,8 +59,10 @@ def make_report(
     write_tables(records, plan_of(records, 2), folder)
     runs, experiments = read_runs(folder), read_experiments(folder)
     fits = fit_groups(experiments, AnalysisConfig(bootstrap_samples=20))
-    for name, draw in FIGURES.items():
-        save(draw(runs, experiments, fits), folder, name)
+    inputs = FigureInputs(runs, experiments, fits)
+    for name, kind in FIGURES.items():
+        save(kind.figure(inputs), folder, name)
+    write_findings(findings(inputs), folder)
     return build_report(
         plan=plan, runs=runs, experiments=experiments, fits=fits, figures_folder=folder, missing=missing
     )

@@ -9,6 +9,7 @@ import pytest
 from tests.report.support_report import PLAN, make_report, records_with_refusals
 from tests.support_records import SETTINGS, make_record
 from wattsweep.errors import AnalysisError
+from wattsweep.figures import FIGURES
 from wattsweep.report import build_report, facts
 from wattsweep.tables import read_experiments, read_runs, write_tables
 
@@ -58,7 +59,7 @@ def test_the_page_loads_nothing_and_is_well_ordered(simulated: str) -> None:
     assert outline.scripts == 0
     assert all(link.startswith(("#", "data:")) for link in outline.links)
     assert all(source.startswith("data:image/svg+xml;base64,") for source in outline.sources)
-    assert len(outline.sources) == 3
+    assert len(outline.sources) == len(FIGURES)
     assert outline.levels[0] == 1
     assert outline.levels.count(1) == 1
     assert all(after <= before + 1 for before, after in zip(outline.levels, outline.levels[1:], strict=False))

@@ -27,10 +27,27 @@ FIT = f"{RESULTS}/fit/energy_model.json"
 FIGURES = f"{RESULTS}/figures"
 REPORT = f"{RESULTS}/report.html"
 
-FIGURE_NAMES = ["energy_per_datum", "energy_against_loss", "predicted_against_measured"]
+FIGURE_NAMES = [
+    "energy_per_datum",
+    "energy_trends",
+    "working_set_energy",
+    "energy_against_loss",
+    "iso_loss_samples",
+    "iso_loss_aggregate",
+    "iso_loss_minima",
+    "predicted_against_measured",
+    "prediction_ratio",
+    "quality_control",
+    "butter_zone",
+    "butter_zone_variation",
+    "minimizing_epoch",
+    "minimum_loss",
+    "descent_slope",
+]
 FIGURE_FILES = expand(
     f"{FIGURES}/{{name}}.{{kind}}", name=FIGURE_NAMES, kind=["svg", "png"]
 )
+FINDINGS = f"{FIGURES}/findings.json"
 
 DATASET_FILES = [
     f"{RESULTS}/datasets/{source}/{name}.npz" for source, name in dataset_names(CONFIG)

@@ -5,6 +5,7 @@ rule figures:
     input:
         runs=f"{TABLES}/runs.parquet",
         experiments=f"{TABLES}/experiments.parquet",
+        epochs=f"{TABLES}/epochs",
         fit=FIT,
     output:
         [
@@ -16,6 +17,7 @@ rule figures:
             for name in FIGURE_NAMES
         ],
         expand(f"{FIGURES}/{{name}}.png", name=FIGURE_NAMES),
+        FINDINGS,
     log:
         f"{RESULTS}/logs/figures.log",
     localrule: True
@@ -24,8 +26,9 @@ rule figures:
     params:
         tables=lambda wildcards, input: Path(input.runs).parent,
         folder=lambda wildcards, output: Path(output[0]).parent,
+        hardware=[f"--hardware={name}" for name in CONFIG.analysis.hardware],
     shell:
-        "python -m wattsweep figures --tables {params.tables:q} --fit {input.fit:q} --output {params.folder:q} > {log:q} 2>&1"
+        "python -m wattsweep figures --tables {params.tables:q} --fit {input.fit:q} --output {params.folder:q} {params.hardware:q} > {log:q} 2>&1"
 
 
 rule report:
@@ -35,6 +38,7 @@ rule report:
         experiments=f"{TABLES}/experiments.parquet",
         fit=FIT,
         figures=FIGURE_FILES,
+        findings=FINDINGS,
     output:
         REPORT,
     log:

@@ -117,12 +117,12 @@ def fit(
 
     Its error is measured on experiments held out of the fit.
     """
-    from wattsweep.analysis import fit_groups, write_fits
+    from wattsweep.analysis import fit_groups, threads_of, write_fits
     from wattsweep.config import load
-    from wattsweep.tables import read_experiments
+    from wattsweep.tables import read_experiments, read_runs
 
     analysis = load(configfile).analysis
-    fits = fit_groups(read_experiments(tables_folder), analysis)
+    fits = fit_groups(read_experiments(tables_folder), analysis, threads_of(read_runs(tables_folder)))
     output.parent.mkdir(parents=True, exist_ok=True)
     write_fits(fits, output)
     for one in fits:
@@ -134,15 +134,22 @@ def figures(
     tables_folder: Annotated[Path, typer.Option("--tables", help="Folder of the tables.")],
     fit_file: Annotated[Path, typer.Option("--fit", help="The fitted energy model.")],
     output: Output,
+    hardware: Annotated[
+        list[str] | None,
+        typer.Option(help="Profile of a node that trained: a shipped one, this, or a YAML file. May be repeated."),
+    ] = None,
 ) -> None:
-    """Draw every figure as SVG and PNG."""
-    from wattsweep.analysis import read_fits
-    from wattsweep.figures import FIGURES, save
-    from wattsweep.tables import read_experiments, read_runs
+    """Draw every figure as SVG and PNG.
 
-    runs, experiments, fits = read_runs(tables_folder), read_experiments(tables_folder), read_fits(fit_file)
-    for name, draw in FIGURES.items():
-        print(*save(draw(runs, experiments, fits), output, name))
+    Beside them findings.json says whether the papers' findings hold on these data.
+    """
+    from wattsweep.analysis import read_fits
+    from wattsweep.figures import FIGURES, findings, read_inputs, save, write_findings
+
+    inputs = read_inputs(tables_folder, read_fits(fit_file), hardware or [])
+    for name, kind in FIGURES.items():
+        print(*save(kind.figure(inputs), output, name))
+    print(write_findings(findings(inputs), output))
 
 
 @app.command()

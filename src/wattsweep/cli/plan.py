@@ -44,7 +44,7 @@ def _plan(configfile: Path, as_json: bool, output: Path | None) -> str:
 
     config = load(configfile)
     layout = Layout(config.paths.results)
-    planned = make_plan(config, _facts(config, layout))
+    planned = make_plan(config, facts_at_hand(config, layout))
     if output is not None:
         write_plan(planned, output)
     runs, shards = _finished(layout)
@@ -63,7 +63,7 @@ def _plan(configfile: Path, as_json: bool, output: Path | None) -> str:
     return describe_plan(planned, predicted, learned, compare(planned, learned, predicted, runs, shards))
 
 
-def _facts(config: "Config", layout: "Layout") -> "dict[tuple[str, str], DatasetFacts]":
+def facts_at_hand(config: "Config", layout: "Layout") -> "dict[tuple[str, str], DatasetFacts]":
     """The facts of the datasets that are at hand, prepared where they are not yet."""
     from wattsweep.datasets import at_hand, dataset_path, prepare, read_facts
     from wattsweep.errors import DatasetError

@@ -123,6 +123,12 @@ class AnalysisConfig(Block):
     )
     confidence: Share = Field(default=0.95, description="Confidence of the intervals.")
     seed: Annotated[Integer, Field(ge=0)] = Field(default=0, description="Seed of folds and resamples.")
+    hardware: list[str] = Field(
+        default_factory=list,
+        description="Profiles of the nodes that train, for the levels of their memory: `eagle-cpu`, `eagle-gpu`, "
+        "`this`, or paths of YAML files (docs/energy-model.md). A node that none describes is taken to be as the one "
+        "that fits.",
+    )
 
 
 class PathsConfig(Block):

@@ -16,7 +16,7 @@ MODEL_WORDS = {"settings": "from settings alone", "settings+time": "from setting
 
 def draw(inputs: FigureInputs) -> Figure:
     """A row for each fit: predicted against measured with a band of 10 %, and a histogram of their ratio."""
-    fitted = [fit for fit in inputs.fits if fit.fitted]
+    fitted = [fit for fit in inputs.fits if fit.fitted and fit.model in MODEL_WORDS]
     if not fitted:
         return nothing_to_draw(
             title=TITLE,
@@ -47,7 +47,16 @@ def _scatter(axes: Axes, fit: EnergyModelFit, colour: str) -> None:
     ends = np.array([both.min() / 1.4, both.max() * 1.4])
     axes.fill_between(ends, 0.9 * ends, 1.1 * ends, color="#d0d0d0", linewidth=0, label="within 10 %")
     axes.plot(ends, ends, color=FAINT_INK, linewidth=1, label="equal")
-    axes.scatter(measured[seen], predicted[seen], s=22, color=colour, alpha=0.75, edgecolors="white", linewidths=0.5)
+    axes.scatter(
+        measured[seen],
+        predicted[seen],
+        s=22,
+        color=colour,
+        alpha=0.75,
+        edgecolors="white",
+        linewidths=0.5,
+        rasterized=len(measured) > 500,
+    )
     axes.set(xlim=ends, ylim=ends, xlabel=f"{fit.group.power_origin}, J per datum", ylabel="predicted, J per datum")
     log_axis(axes, "x", "J")
     log_axis(axes, "y", "J")

@@ -4,14 +4,18 @@ Colours are Okabe and Ito's and Tol's colour-blind-safe ones; shapes have marker
 colour alone.
 """
 
+import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import matplotlib.axes
 import matplotlib.figure
+import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
@@ -19,7 +23,7 @@ from wattsweep.networks import SHAPES
 
 Axes = matplotlib.axes.Axes
 Figure = matplotlib.figure.Figure
-Legend = Sequence[tuple[str, Sequence[Line2D]]]
+Legend = Sequence[tuple[str, Sequence[Artist]]]
 
 RC: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -61,6 +65,9 @@ PALETTE = (
     "#666666",
 )
 MARKERS = dict(zip(SHAPES, "osD^v<>P", strict=True))
+LINE_STYLES = ("-", "--", "-.", ":")
+SHAPE_COLOURS = dict(zip(SHAPES, PALETTE, strict=False))
+SHAPE_LINES = {shape: LINE_STYLES[place % len(LINE_STYLES)] for place, shape in enumerate(SHAPES)}
 INK, FAINT_INK, ALARM = "#1a1a1a", "#555555", "#a30000"
 GRADIENT = "cividis"
 LEAST_POSITIVE = 1e-30
@@ -143,6 +150,61 @@ def log_axis(axes: Axes, which: str, unit: str | None = "") -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def bytes_axis(axes: Axes, which: str = "x", most_ticks: int = 6) -> None:
+    """Make an axis of bytes logarithmic, with few ticks at powers of two; to be called when the data are drawn."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    getattr(axes, f"set_{which}scale")("log", base=2)
+    low, high = getattr(axes, f"get_{which}lim")()
+    octaves = math.log2(high / low)
+    step = next(step for step in (1, 2, 5, 10) if octaves / step <= most_ticks or step == 10)
+    axis.set_major_locator(FixedLocator([2.0**power for power in range(0, 61, step)]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: binary(value)))
+    axis.set_minor_locator(NullLocator())
+
+
+def binary(n_bytes: float) -> str:
+    """Bytes with the prefix that leaves the fewest digits, such as 32 KiB."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    place = min(max(int(math.log2(n_bytes) // 10), 0), len(units) - 1) if n_bytes > 0 else 0
+    return f"{n_bytes / 1024**place:.3g} {units[place]}"
+
+
+def plain_colour_bar(bar: Any, low: float, high: float) -> None:
+    """Give a logarithmic colour bar from `low` to `high` plain numbers, few enough to be read."""
+    ticks = list(LogLocator(subs=(1.0, 2.0, 5.0)).tick_values(low, high))
+    inside = [value for value in ticks if low <= value <= high]
+    if len(inside) < 2:
+        inside = [float(value) for value in np.geomspace(low, high, 3)]
+    every = -(-len(inside) // 5)
+    bar.set_ticks(inside[::every], labels=[f"{value:.2g}" for value in inside[::every]])
+    bar.minorticks_off()
+
+
+def lightened(colour: str, share: float) -> tuple[float, float, float]:
+    """A colour with this share of white, 0 to 1."""
+    red, green, blue = to_rgb(colour)
+    return red + (1 - red) * share, green + (1 - green) * share, blue + (1 - blue) * share
+
+
+def capacity_lines(axes: Axes, ends: Sequence[tuple[str, float]]) -> None:
+    """A dotted line where each level of memory is full, with its name at the top, within the limits of the x axis."""
+    low, high = axes.get_xlim()
+    for name, n_bytes in ends:
+        if low <= n_bytes <= high:
+            axes.axvline(n_bytes, color=FAINT_INK, linewidth=1.1, linestyle=(0, (1, 1.5)), zorder=1.5)
+            axes.annotate(
+                name,
+                (n_bytes, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(-2, -2),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                size=8.5,
+                color=FAINT_INK,
+            )
+
+
 def interval_bars(axes: Axes, x: "pd.Series[Any]", data: pd.DataFrame, quantity: str, colour: str) -> None:
     """Draw the interval of the measurement at each `x` behind the points, cut where the axes end.
 
@@ -205,7 +267,7 @@ def height_for(groups: Legend) -> float:
 
 def legend(figure: Figure, groups: Legend) -> None:
     """One legend at the right of the panels, its groups one below the other, each under its heading."""
-    handles: list[Line2D] = []
+    handles: list[Artist] = []
     for heading, entries in groups:
         handles += [Line2D([], [], linestyle="", label=heading), *entries]
     box = figure.legend(handles=handles, loc="outside right center", handletextpad=0.3, borderaxespad=0.4)

@@ -12,7 +12,7 @@ import pandas as pd
 import wattsweep
 from wattsweep.analysis import EnergyModelFit
 from wattsweep.errors import AnalysisError
-from wattsweep.figures import FIGURES, power_mark
+from wattsweep.figures import FIGURES, Finding, power_mark, read_findings
 from wattsweep.report import facts, numbers
 
 CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -31,8 +31,8 @@ def build_report(
 
     `plan` is the content of plan.json, `missing` that of the tables' counts.json, which says why planned runs are
     missing; `runs` and `experiments` are the tables, and `figures_folder` has NAME.svg of every figure in
-    `wattsweep.figures.FIGURES`; raises AnalysisError where one is missing. Everything is inlined: the page loads
-    nothing, runs no script, and its content policy forbids both.
+    `wattsweep.figures.FIGURES`, and findings.json; raises AnalysisError where one is missing. Everything is inlined:
+    the page loads nothing, runs no script, and its content policy forbids both.
     """
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -42,6 +42,8 @@ def build_report(
     folder = files("wattsweep.report")
     template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
     origins = list(runs["power_origin"].unique())
+    figures = [_figure(figures_folder, name) for name in FIGURES]
+    found = read_findings(figures_folder)
     return template.render(
         policy=CONTENT_POLICY,
         style=(folder / "style.css").read_text(encoding="utf-8"),
@@ -53,7 +55,7 @@ def build_report(
         span=facts.span(runs),
         nodes=facts.nodes(runs),
         power=facts.power(runs),
-        figures=[_figure(figures_folder, name) for name in FIGURES],
+        figures=[figure | {"finding": _words(found.get(figure["name"]))} for figure in figures],
         fits=fits,
         analysis=plan["config"]["analysis"],
         table=facts.experiment_table(experiments),
@@ -66,6 +68,10 @@ def origin_tag(origins: Sequence[str]) -> str:
     unreal = sorted(set(origins) - {"measured", "none"})
     words = " and ".join(unreal)
     return f"partly {words}" if unreal and "measured" in origins else words
+
+
+def _words(finding: Finding | None) -> str:
+    return "" if finding is None else str(finding)
 
 
 def _figure(folder: Path, name: str) -> dict[str, str]:

@@ -63,10 +63,10 @@ def write_tables(
     folder.mkdir(parents=True, exist_ok=True)
     tally = _Tally()
     with (
-        _TableFile(RUNS, folder / "runs.parquet") as runs_file,
-        _TableFile(SOURCES, folder / "sources.parquet") as sources_file,
-        _TableFile(EXPERIMENTS, folder / "experiments.parquet") as experiments_file,
-        _EpochsFolder(folder / "epochs") as epochs_folder,
+        TableFile(RUNS, folder / "runs.parquet") as runs_file,
+        TableFile(SOURCES, folder / "sources.parquet") as sources_file,
+        TableFile(EXPERIMENTS, folder / "experiments.parquet") as experiments_file,
+        CurvesFolder(EPOCHS, folder / "epochs") as epochs_folder,
     ):
         for experiment_id, group in groupby(_in_order(records), key=lambda record: record.run.experiment_id):
             asked = planned.get(experiment_id)
@@ -76,7 +76,7 @@ def write_tables(
                 runs_file.add(row)
                 for source in source_rows(record):
                     sources_file.add(source)
-                epochs_folder.add(record)
+                epochs_folder.add(record.settings.dataset, record.settings.shape, epochs_row(record))
                 tally.count(row)
                 rows.append(row)
             summaries = experiment_rows(rows, asked)
@@ -140,7 +140,7 @@ class _Tally:
         )
 
 
-class _TableFile:
+class TableFile:
     """A Parquet file under a temporary name; it takes its own at the end of the block, if that ends well."""
 
     def __init__(self, table: Table, path: Path) -> None:
@@ -155,12 +155,14 @@ class _TableFile:
         return self
 
     def add(self, row: Row) -> None:
+        """Take a row; rows are written by thousands."""
         self._rows.append(row)
         self.rows += 1
         if len(self._rows) >= ROWS_PER_BATCH:
             self._flush()
 
     def complete(self, metadata: Mapping[str, str]) -> None:
+        """Write what is held, and the file's metadata."""
         self._flush()
         self._writer.add_key_value_metadata(dict(metadata))
 
@@ -177,10 +179,11 @@ class _TableFile:
             self._temporary.unlink(missing_ok=True)
 
 
-class _EpochsFolder:
+class CurvesFolder:
     """A folder of Parquet files, one for each (dataset, shape), that replaces the old one when it is complete."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, table: Table, path: Path) -> None:
+        self._table = table
         self._path = path
         self._temporary = path.with_name(f".{path.name}.writing")
         self._held: dict[str, list[Row]] = {}
@@ -192,15 +195,16 @@ class _EpochsFolder:
         self._temporary.mkdir(parents=True)
         return self
 
-    def add(self, record: RunRecord) -> None:
-        settings = record.settings
-        place = f"dataset={quote(settings.dataset, safe='')}/shape={quote(settings.shape, safe='')}"
-        self._held.setdefault(place, []).append(epochs_row(record))
-        self._bytes[place] += sum(values.nbytes for values in record.history.values())
+    def add(self, dataset: str, shape: str, row: Row) -> None:
+        """Take a row; its curves are arrays, or None."""
+        place = f"dataset={quote(dataset, safe='')}/shape={quote(shape, safe='')}"
+        self._held.setdefault(place, []).append(row)
+        self._bytes[place] += sum(value.nbytes for value in row.values() if isinstance(value, np.ndarray))
         if self._bytes.total() > EPOCH_BYTES_HELD:
             self._flush(self._bytes.most_common(1)[0][0])
 
     def complete(self, metadata: Mapping[str, str]) -> None:
+        """Write what is held, and the files' metadata."""
         for place in list(self._held):
             self._flush(place)
         for writer in self._writers.values():
@@ -213,12 +217,12 @@ class _EpochsFolder:
             (self._temporary / place).mkdir(parents=True)
             self._writers[place] = pq.ParquetWriter(
                 self._temporary / place / "part-0.parquet",
-                EPOCHS.schema,
+                self._table.schema,
                 compression="zstd",
                 # Hardly a value of a curve is met twice: looking for it costs five times the rest, and larger files.
                 use_dictionary=["experiment_id"],
             )
-        self._writers[place].write_table(_epochs_table(rows))
+        self._writers[place].write_table(_curves_table(self._table, rows))
 
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
         for writer in self._writers.values():
@@ -234,19 +238,22 @@ class _EpochsFolder:
         shutil.rmtree(replaced, ignore_errors=True)
 
 
-def _epochs_table(rows: list[Row]) -> Any:
+def _curves_table(table: Table, rows: list[Row]) -> Any:
     """The Arrow table of some rows; curves go in as arrays, which is far faster than value by value."""
     columns = []
-    for column in EPOCHS.columns:
+    for column in table.columns:
         values = [row[column.name] for row in rows]
-        columns.append(_curves(values) if pa.types.is_list(column.type) else pa.array(values, type=column.type))
-    return pa.Table.from_arrays(columns, schema=EPOCHS.schema)
+        columns.append(
+            _curves(values, column.type) if pa.types.is_list(column.type) else pa.array(values, type=column.type)
+        )
+    return pa.Table.from_arrays(columns, schema=table.schema)
 
 
-def _curves(curves: list[np.ndarray[Any, np.dtype[np.float32]] | None]) -> Any:
+def _curves(curves: list[np.ndarray[Any, Any] | None], wanted: Any) -> Any:
     lengths = [0 if curve is None else len(curve) for curve in curves]
-    known = [np.asarray(curve, dtype=np.float32) for curve in curves if curve is not None]
-    values = np.concatenate(known) if known else np.empty(0, dtype=np.float32)
+    known = [curve for curve in curves if curve is not None]
+    values = np.concatenate(known) if known else np.empty(0)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     absent = pa.array([curve is None for curve in curves])
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, type=pa.float32()), mask=absent)
+    flat = pa.array(values.astype(wanted.value_type.to_pandas_dtype()), type=wanted.value_type)
+    return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=absent)

@@ -1,4 +1,4 @@
-"""What this node is."""
+"""What this node says of itself: name, processor, memory."""
 
 import os
 import platform
