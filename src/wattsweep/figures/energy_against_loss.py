@@ -16,6 +16,7 @@ from wattsweep.figures.style import (
     MARKERS,
     Axes,
     Figure,
+    as_picture_if_many,
     frame,
     height_for,
     interval_bars,
@@ -115,6 +116,7 @@ def _panel(axes: Axes, data: pd.DataFrame, norm: LogNorm) -> None:
         axes.step(
             front["test_loss_median"], front[f"{QUANTITY}_median"], where="post", color=ALARM, linewidth=1.2, zorder=2
         )
+    as_picture_if_many(axes, len(data))
     if loss.min() > 0 and loss.max() / loss.min() > 10:
         log_axis(axes, "x", None)
     log_axis(axes, "y", "J")

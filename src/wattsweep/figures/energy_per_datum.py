@@ -7,6 +7,7 @@ from wattsweep.figures.style import (
     MARKERS,
     Axes,
     Figure,
+    as_picture_if_many,
     colours,
     dataset_handles,
     frame,
@@ -77,3 +78,4 @@ def _panel(axes: Axes, data: pd.DataFrame, chosen: dict[str, str], *, x: str, li
             capsize=2,
             alpha=0.85,
         )
+    as_picture_if_many(axes, len(data))

@@ -80,6 +80,8 @@ TICKS_WITHIN_DECADES = (
 )
 """The ticks of a decade, where an axis' ends have more than this ratio."""
 
+MOST_ELEMENTS = 500
+
 TITLE_INCHES, MARK_INCHES, NOTE_INCHES, LEGEND_LINE_INCHES = 0.38, 0.30, 0.25, 0.205
 MARK_ID = "power-mark"
 
@@ -184,6 +186,16 @@ def lightened(colour: str, share: float) -> tuple[float, float, float]:
     """A colour with this share of white, 0 to 1."""
     red, green, blue = to_rgb(colour)
     return red + (1 - red) * share, green + (1 - green) * share, blue + (1 - blue) * share
+
+
+def as_picture_if_many(axes: Axes, n_points: int) -> None:
+    """Draw marks and lines as a picture within SVG and PDF where they are many: each would be an element of its own.
+
+    To be called when all is drawn.
+    """
+    if n_points > MOST_ELEMENTS:
+        for artist in (*axes.lines, *axes.collections):
+            artist.set_rasterized(True)
 
 
 def capacity_lines(axes: Axes, ends: Sequence[tuple[str, float]]) -> None:
