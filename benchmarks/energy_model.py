@@ -36,14 +36,18 @@ KEPT = (
 """Columns of experiments.parquet that the analysis needs."""
 
 HELD_OUT = ("held out", "held out by dataset", "held out by size", "in sample")
+LEAST_RUNS, NORMAL_IQR = 5, 1.349
 RESIDUALS = ("dataset", "size", "depth", "shape")
 
 
 def keep(folder: Path) -> None:
     """Keep the aggregates of a folder of tables, their threads and this node's profile."""
-    experiments, threads = read_experiments(folder), threads_of(read_runs(folder))
+    experiments, runs = read_experiments(folder), read_runs(folder)
+    threads = threads_of(runs)
+    begun = runs.groupby("experiment_id")["started_at"].min()
+    kept = experiments[list(KEPT)].assign(started_at=experiments["experiment_id"].map(begun))
     DATA.mkdir(exist_ok=True)
-    experiments[list(KEPT)].sort_values("experiment_id").to_parquet(EXPERIMENTS, index=False, compression="zstd")
+    kept.sort_values("experiment_id").to_parquet(EXPERIMENTS, index=False, compression="zstd")
     node = profile("this-cpu")
     write_profile(node.on(max(threads.values(), default=node.levels[0].units)), NODE)
 
@@ -79,6 +83,7 @@ def page(experiments: pd.DataFrame, fits: Sequence[EnergyModelFit], costs: Itera
         "What the residuals still hold: the median of predicted / measured, held out by dataset, and of its distance "
         "from 1.",
         table(["of", "experiments", "median ratio", "median error"], residual_rows(experiments, model)),
+        noise_words(experiments, model),
         "Marginal costs, without a model:",
         table(
             ["one more", "from parameters", "costs", "interval", "slopes", "lines"],
@@ -133,6 +138,24 @@ def residual_rows(experiments: pd.DataFrame, fit: EnergyModelFit) -> list[list[o
             error = float((members - 1).abs().median())
             rows.append([f"{name} {value}", len(members), f"{members.median():.2f}", f"{error:.1%}"])
     return rows
+
+
+def noise_words(experiments: pd.DataFrame, fit: EnergyModelFit) -> str:
+    """How much of the residuals is the machine's own unrest, which no model can know."""
+    quartiles = [experiments[f"energy_per_datum_j_{end}"] for end in ("q1", "median", "q3")]
+    repeated = experiments["n_measured"] >= LEAST_RUNS
+    spread = ((quartiles[2] - quartiles[0]) / NORMAL_IQR / quartiles[1])[repeated]
+    ratios = {one.experiment_id: np.log(one.held_out_j / one.measured_j) for one in fit.predictions}
+    in_order = experiments.sort_values("started_at")["experiment_id"].map(ratios).dropna()
+    minutes = (experiments["started_at"].max() - experiments["started_at"].min()).total_seconds() / 60
+    return (
+        "And the machine's own unrest, which no model can know: runs of one experiment, one right after the other, "
+        f"differ by a standard deviation of {spread.median():.0%} (median of {repeated.sum()} experiments, from "
+        f"quartiles); a block has {experiments['n_measured'].median():.0f} of them in the median. In the order in which "
+        f"experiments were measured, over {minutes:.0f} min, residuals of neighbours correlate by "
+        f"{in_order.autocorr(1):.2f}, and by {in_order.autocorr(5):.2f} five apart: its speed drifts from minute to "
+        "minute."
+    )
 
 
 def analyse(experiments: pd.DataFrame, node: Path, threads: Mapping[tuple[str, str], int]) -> str:
