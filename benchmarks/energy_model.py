@@ -151,8 +151,8 @@ def noise_words(experiments: pd.DataFrame, fit: EnergyModelFit) -> str:
     return (
         "And the machine's own unrest, which no model can know: runs of one experiment, one right after the other, "
         f"differ by a standard deviation of {spread.median():.0%} (median of {repeated.sum()} experiments, from "
-        f"quartiles); a block has {experiments['n_measured'].median():.0f} of them in the median. In the order in which "
-        f"experiments were measured, over {minutes:.0f} min, residuals of neighbours correlate by "
+        f"quartiles); a block has {experiments['n_measured'].median():.0f} of them in the median. In the order in "
+        f"which experiments were measured, over {minutes:.0f} min, residuals of neighbours correlate by "
         f"{in_order.autocorr(1):.2f}, and by {in_order.autocorr(5):.2f} five apart: its speed drifts from minute to "
         "minute."
     )
