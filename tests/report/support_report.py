@@ -7,9 +7,14 @@ from typing import Any
 from tests.support_records import REFUSED, SETTINGS, make_record, make_sweep, plan_of
 from wattsweep.analysis import fit_groups
 from wattsweep.config import AnalysisConfig
+from wattsweep.analysis.curves import read_curves
 from wattsweep.figures import FIGURES, FigureInputs, findings, save, write_findings
+from wattsweep.figures.interactive import interactive, write_interactive
+from wattsweep.hardware import profile
 from wattsweep.power.sources.base import Origin
 from wattsweep.report import build_report
+from wattsweep.report.build import no_link
+from wattsweep.report.facts import RunLink
 from wattsweep.runs.record import RunRecord
 from wattsweep.tables import read_experiments, read_runs, write_tables
 
@@ -54,15 +59,27 @@ def records_with_refusals(origin: Origin | None) -> list[RunRecord]:
 
 
 def make_report(
-    records: list[RunRecord], folder: Path, plan: dict[str, Any] = PLAN, missing: dict[str, Any] | None = None
+    records: list[RunRecord],
+    folder: Path,
+    plan: dict[str, Any] = PLAN,
+    missing: dict[str, Any] | None = None,
+    run_link: RunLink = no_link,
 ) -> str:
     write_tables(records, plan_of(records, 2), folder)
     runs, experiments = read_runs(folder), read_experiments(folder)
     fits = fit_groups(experiments, AnalysisConfig(bootstrap_samples=20))
-    inputs = FigureInputs(runs, experiments, fits)
+    profiles = [replace(profile("eagle-cpu"), processor="Example CPU")]
+    inputs = FigureInputs(runs, experiments, fits, read_curves(folder), profiles)
     for name, kind in FIGURES.items():
         save(kind.figure(inputs), folder, name)
     write_findings(findings(inputs), folder)
+    write_interactive(interactive(inputs), folder)
     return build_report(
-        plan=plan, runs=runs, experiments=experiments, fits=fits, figures_folder=folder, missing=missing
+        plan=plan,
+        runs=runs,
+        experiments=experiments,
+        fits=fits,
+        figures_folder=folder,
+        missing=missing,
+        run_link=run_link,
     )

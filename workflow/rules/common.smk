@@ -27,27 +27,30 @@ FIT = f"{RESULTS}/fit/energy_model.json"
 FIGURES = f"{RESULTS}/figures"
 REPORT = f"{RESULTS}/report.html"
 
-FIGURE_NAMES = [
-    "energy_per_datum",
-    "energy_trends",
-    "working_set_energy",
-    "energy_against_loss",
-    "iso_loss_samples",
-    "iso_loss_aggregate",
-    "iso_loss_minima",
-    "predicted_against_measured",
-    "prediction_ratio",
-    "quality_control",
-    "butter_zone",
-    "butter_zone_variation",
-    "minimizing_epoch",
-    "minimum_loss",
-    "descent_slope",
-]
+FIGURE_CATEGORIES = {
+    "energy_per_datum": "Energy",
+    "energy_trends": "Energy",
+    "working_set_energy": "Energy",
+    "energy_against_loss": "Energy for a loss",
+    "iso_loss_samples": "Energy for a loss",
+    "iso_loss_aggregate": "Energy for a loss",
+    "iso_loss_minima": "Energy for a loss",
+    "predicted_against_measured": "Energy model",
+    "prediction_ratio": "Energy model",
+    "quality_control": "Quality",
+    "butter_zone": "Loss",
+    "butter_zone_variation": "Loss",
+    "minimizing_epoch": "Loss",
+    "minimum_loss": "Loss",
+    "descent_slope": "Loss",
+}
 FIGURE_FILES = expand(
-    f"{FIGURES}/{{name}}.{{kind}}", name=FIGURE_NAMES, kind=["svg", "png"]
+    f"{FIGURES}/{{name}}.{{kind}}",
+    name=FIGURE_CATEGORIES,
+    kind=["svg", "pdf", "png"],
 )
 FINDINGS = f"{FIGURES}/findings.json"
+INTERACTIVE = f"{FIGURES}/interactive.json"
 
 DATASET_FILES = [
     f"{RESULTS}/datasets/{source}/{name}.npz" for source, name in dataset_names(CONFIG)

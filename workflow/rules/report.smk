@@ -12,12 +12,18 @@ rule figures:
             report(
                 f"{FIGURES}/{name}.svg",
                 caption=f"../report/{name}.rst",
-                category="Figures",
+                category=category,
+                labels={"figure": name.replace("_", " ")},
             )
-            for name in FIGURE_NAMES
+            for name, category in FIGURE_CATEGORIES.items()
         ],
-        expand(f"{FIGURES}/{{name}}.png", name=FIGURE_NAMES),
+        expand(
+            f"{FIGURES}/{{name}}.{{kind}}",
+            name=FIGURE_CATEGORIES,
+            kind=["pdf", "png"],
+        ),
         FINDINGS,
+        INTERACTIVE,
     log:
         f"{RESULTS}/logs/figures.log",
     localrule: True
@@ -39,6 +45,7 @@ rule report:
         fit=FIT,
         figures=FIGURE_FILES,
         findings=FINDINGS,
+        interactive=INTERACTIVE,
     output:
         REPORT,
     log:

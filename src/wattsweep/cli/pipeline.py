@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -139,17 +140,20 @@ def figures(
         typer.Option(help="Profile of a node that trained: a shipped one, this, or a YAML file. May be repeated."),
     ] = None,
 ) -> None:
-    """Draw every figure as SVG and PNG.
+    """Draw every figure as SVG, PDF and PNG.
 
-    Beside them findings.json says whether the papers' findings hold on these data.
+    Beside them findings.json says whether the papers' findings hold on these data, and interactive.json is what the
+    report draws its interactive figures from.
     """
     from wattsweep.analysis import read_fits
     from wattsweep.figures import FIGURES, findings, read_inputs, save, write_findings
+    from wattsweep.figures.interactive import interactive, write_interactive
 
     inputs = read_inputs(tables_folder, read_fits(fit_file), hardware or [])
     for name, kind in FIGURES.items():
         print(*save(kind.figure(inputs), output, name))
     print(write_findings(findings(inputs), output))
+    print(write_interactive(interactive(inputs), output))
 
 
 @app.command()
@@ -164,16 +168,20 @@ def report(
     from wattsweep.analysis import read_fits
     from wattsweep.planning import read_plan
     from wattsweep.report import build_report
+    from wattsweep.runs.layout import Layout
+    from wattsweep.runs.links import run_link
     from wattsweep.tables import read_experiments, read_runs
 
     counts = tables_folder / "counts.json"
+    plan = read_plan(plan_folder / "plan.json")
     html = build_report(
         missing=json.loads(counts.read_text(encoding="utf-8")) if counts.exists() else {},
-        plan=read_plan(plan_folder / "plan.json"),
+        plan=plan,
         runs=read_runs(tables_folder),
         experiments=read_experiments(tables_folder),
         fits=read_fits(fit_file),
         figures_folder=figures_folder,
+        run_link=partial(run_link, Layout(Path(plan["config"]["paths"]["results"])), output.parent),
     )
     output.write_text(html, encoding="utf-8")
     print(output)

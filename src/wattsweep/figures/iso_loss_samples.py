@@ -69,7 +69,7 @@ def draw(inputs: FigureInputs) -> Figure:
     )
     panels = figure.subplots(3, len(chosen), squeeze=False, height_ratios=[1, 1, 0.42], sharex="col")
     for (operations, energy, memory), sample in zip(panels.T, chosen, strict=True):
-        shown = _shown(sample.lines)
+        shown = shown_levels(sample.lines)
         norm = _norm(shown["test_loss"])
         _lines(operations, shown, "macs", norm)
         _lines(energy, shown, "energy_j", norm)
@@ -142,7 +142,7 @@ def _norm(losses: "pd.Series[float]") -> LogNorm:
     return LogNorm(low, high) if low < high else LogNorm(low / 1.1, high * 1.1)
 
 
-def _shown(lines: pd.DataFrame) -> pd.DataFrame:
+def shown_levels(lines: pd.DataFrame) -> pd.DataFrame:
     """The rows of the levels that are drawn."""
     # Levels that most networks pass within their first epoch lie on top of each other.
     later = lines.groupby("level")["epoch"].median() > 1

@@ -66,6 +66,13 @@ class FigureKind:
             return self.draw(inputs)
 
 
+METADATA: dict[str, dict[str, None]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+"""The kinds of file of a figure, and what would make two files of one figure differ."""
+
 MARKED = "The figure is marked where power was simulated or modelled."
 REAL_LOSSES = f"Losses are of real trainings, whatever power is. {MARKED}"
 OCCUPIED = (
@@ -193,11 +200,10 @@ def findings(inputs: FigureInputs) -> dict[str, Finding]:
     return {name: kind.finding(inputs) for name, kind in FIGURES.items() if kind.finding is not None}
 
 
-def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
-    """Write `folder`/`name`.svg and .png and return their paths; the same figure gives the same bytes."""
+def save(figure: Figure, folder: Path, name: str) -> tuple[Path, ...]:
+    """Write `folder`/`name`.svg, .pdf and .png and return their paths; the same figure gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    svg, png = folder / f"{name}.svg", folder / f"{name}.png"
     with mpl.rc_context(RC):
-        figure.savefig(svg, metadata={"Date": None, "Creator": None})
-        figure.savefig(png, metadata={"Software": None})
-    return svg, png
+        for kind, metadata in METADATA.items():
+            figure.savefig(folder / f"{name}.{kind}", metadata=metadata)
+    return tuple(folder / f"{name}.{kind}" for kind in METADATA)

@@ -1,6 +1,7 @@
 """Puts the report together: one HTML file that asks the network for nothing."""
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -12,10 +13,21 @@ import pandas as pd
 import wattsweep
 from wattsweep.analysis import EnergyModelFit
 from wattsweep.errors import AnalysisError
-from wattsweep.figures import FIGURES, Finding, power_mark, read_findings
+from wattsweep.figures import FIGURES, power_mark, read_findings
+from wattsweep.figures.findings import VERDICT_WORDS
+from wattsweep.figures.interactive import read_interactive
 from wattsweep.report import facts, numbers
+from wattsweep.report.facts import RunLink
+from wattsweep.report.methods import methods_paragraph
+from wattsweep.report.scripts import inert, scripts
 
-CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+MOST_SVG_BYTES = 300_000
+"""A larger drawing is shown as its PNG: many points make a slow page, and a report has to be sent by mail."""
+
+
+def no_link(_: str, __: str) -> str:
+    """The link to a run whose file is not known."""
+    return ""
 
 
 def build_report(
@@ -26,13 +38,16 @@ def build_report(
     fits: Sequence[EnergyModelFit],
     figures_folder: Path,
     missing: Mapping[str, Any] | None = None,
+    run_link: RunLink = no_link,
 ) -> str:
     """The report as HTML.
 
     `plan` is the content of plan.json, `missing` that of the tables' counts.json, which says why planned runs are
-    missing; `runs` and `experiments` are the tables, and `figures_folder` has NAME.svg of every figure in
-    `wattsweep.figures.FIGURES`, and findings.json; raises AnalysisError where one is missing. Everything is inlined:
-    the page loads nothing, runs no script, and its content policy forbids both.
+    missing; `runs` and `experiments` are the tables, and `figures_folder` is what `wattsweep figures` writes; raises
+    AnalysisError where a file of it is missing. `run_link` says where the file of a run lies.
+
+    Everything is inlined: the page loads nothing, and its content policy allows its own two scripts by their hashes and
+    no request. Without scripts figures are pictures and all else is the same.
     """
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -42,10 +57,13 @@ def build_report(
     folder = files("wattsweep.report")
     template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
     origins = list(runs["power_origin"].unique())
-    figures = [_figure(figures_folder, name) for name in FIGURES]
     found = read_findings(figures_folder)
+    explored = read_interactive(figures_folder)
+    power = facts.power(runs)
     return template.render(
-        policy=CONTENT_POLICY,
+        scripts=scripts(),
+        explored=inert(explored),
+        advice=json.loads(explored)["advice"],
         style=(folder / "style.css").read_text(encoding="utf-8"),
         version=wattsweep.__version__,
         mark=power_mark(origins),
@@ -54,12 +72,16 @@ def build_report(
         done=facts.completeness(plan, runs, experiments, missing or {}),
         span=facts.span(runs),
         nodes=facts.nodes(runs),
-        power=facts.power(runs),
-        figures=[figure | {"finding": _words(found.get(figure["name"]))} for figure in figures],
+        power=power,
+        figures=[_figure(figures_folder, name) | {"finding": found.get(name)} for name in FIGURES],
+        verdicts=VERDICT_WORDS,
         fits=fits,
         analysis=plan["config"]["analysis"],
         table=facts.experiment_table(experiments),
+        run_table=facts.run_table(runs, run_link),
         predicted_s=plan["predicted_s"],
+        paragraph=methods_paragraph(plan, runs, experiments, power, fits),
+        config=json.dumps(plan["config"], indent=1, ensure_ascii=False),
     )
 
 
@@ -70,20 +92,18 @@ def origin_tag(origins: Sequence[str]) -> str:
     return f"partly {words}" if unreal and "measured" in origins else words
 
 
-def _words(finding: Finding | None) -> str:
-    return "" if finding is None else str(finding)
-
-
 def _figure(folder: Path, name: str) -> dict[str, str]:
-    path = folder / f"{name}.svg"
+    svg, png = folder / f"{name}.svg", folder / f"{name}.png"
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise AnalysisError(f"{path} is not there: draw it with `wattsweep figures`") from None
+        small = svg.stat().st_size <= MOST_SVG_BYTES
+        content = (svg if small else png).read_bytes()
+    except FileNotFoundError as error:
+        raise AnalysisError(f"{error.filename} is not there: draw it with `wattsweep figures`") from None
     kind = FIGURES[name]
     return {
         "name": name,
         "title": kind.title,
         "caption": kind.caption,
-        "source": "data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii"),
+        "of": kind.of,
+        "source": f"data:image/{'svg+xml' if small else 'png'};base64," + base64.b64encode(content).decode("ascii"),
     }

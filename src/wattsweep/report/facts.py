@@ -1,7 +1,7 @@
 """What the report says, drawn from the plan and the tables as plain values for its template."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,11 @@ from wattsweep.tables.writing import refusal_kinds
 
 Facts = dict[str, Any]
 
+RunLink = Callable[[str, str], str]
+"""From ids of an experiment and a run to where its file lies, seen from the report; empty where it is not there."""
+
 MOST_EXPERIMENTS = 500
+MOST_RUNS = 1000
 MOST_NONCONFORMANT = 100
 
 HARDWARE = ["host", "device", "cpu_model", "threads", "platform"]
@@ -127,6 +131,19 @@ def experiment_table(experiments: pd.DataFrame) -> Facts:
     order = ["dataset", "shape", "depth", "size", "epochs", "batch_size", "power_origin", "experiment_id"]
     rows = _records(experiments.sort_values(order).head(MOST_EXPERIMENTS))
     return {"rows": rows, "n": len(experiments), "shown": len(rows)}
+
+
+def run_table(runs: pd.DataFrame, link: RunLink) -> Facts:
+    """The runs of most net energy, each with the link to its file, and how many there are."""
+    columns = [
+        *("run_id", "experiment_id", "dataset", "shape", "depth", "n_parameters", "repetition", "training_s"),
+        *("energy_net_j", "energy_net_lower_j", "energy_net_upper_j", "energy_gross_j", "energy_status"),
+        *("power_origin", "test_loss", "host"),
+    ]
+    order = ["energy_net_j", "training_s", "run_id"]
+    chosen = runs.sort_values(order, ascending=[False, False, True], na_position="last").head(MOST_RUNS)
+    rows = [row | {"link": link(row["experiment_id"], row["run_id"])} for row in _records(chosen[columns])]
+    return {"rows": rows, "n": len(runs), "shown": len(rows)}
 
 
 def span(runs: pd.DataFrame) -> Facts | None:

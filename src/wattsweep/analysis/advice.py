@@ -1,0 +1,43 @@
+"""What to train: the network of least energy at each test loss, and what a somewhat higher loss would save.
+
+Energies are those of `wattsweep.analysis.iso_loss`: net, to the epoch that first reaches the loss, so training is taken
+to stop there; setup and idling are not in them.
+"""
+
+import pandas as pd
+
+from wattsweep.analysis.groups import DATASET, HARDWARE
+
+GROUP = [*HARDWARE, *DATASET]
+SAVING = 0.5
+"""Each step of `savings` takes at most this share of the energy of the step before."""
+
+
+def cheapest(lines: pd.DataFrame) -> pd.DataFrame:
+    """Of `iso_loss`'s rows that of least energy at each level of each (hardware, dataset), the highest loss first.
+
+    A network that reaches a lower loss has reached the higher ones before, so energy never falls along the rows.
+    """
+    if lines.empty:
+        return lines
+    least = lines.loc[lines.groupby([*GROUP, "level"], sort=True)["energy_j"].idxmin()]
+    return least.sort_values([*GROUP, "level"], kind="stable").reset_index(drop=True)
+
+
+def savings(least: pd.DataFrame, share: float = SAVING) -> pd.DataFrame:
+    """The rows of `cheapest` from the lowest loss up, each the lowest loss that takes `share` of the one before or less.
+
+    Columns `more_loss` and `less_energy` are the shares by which loss is higher and energy lower than in the row before,
+    nan in the first.
+    """
+    kept = []
+    for _, group in least.groupby(GROUP, sort=True):
+        before = None
+        for row in group.sort_values("level", ascending=False).itertuples():
+            if before is None or row.energy_j <= share * before.energy_j:
+                more = row.test_loss / before.test_loss - 1 if before is not None else float("nan")
+                less = 1 - row.energy_j / before.energy_j if before is not None else float("nan")
+                kept.append((row.Index, more, less))
+                before = row
+    found = least.loc[[index for index, _, _ in kept]]
+    return found.assign(more_loss=[more for _, more, _ in kept], less_energy=[less for _, _, less in kept])
