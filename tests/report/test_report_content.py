@@ -1,3 +1,6 @@
+import base64
+import gzip
+import hashlib
 import re
 from dataclasses import replace
 from html import unescape
@@ -153,8 +156,8 @@ def test_sources_of_one_kind_are_told_of_once(tmp_path: Path) -> None:
 def test_names_are_escaped(tmp_path: Path) -> None:
     record = make_record(provenance={"host": "<script>alert(1)</script>"})
     html = make_report([record], tmp_path)
-    assert "<script>" not in html
-    assert "&lt;script&gt;" in html
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert" in html
 
 
 def test_same_tables_same_page(tmp_path: Path) -> None:
@@ -208,3 +211,55 @@ def test_a_figure_that_is_not_drawn_is_named(tmp_path: Path) -> None:
             fits=[],
             figures_folder=tmp_path,
         )
+
+
+def test_the_scripts_are_those_that_the_policy_allows(simulated: str) -> None:
+    found = re.search(r"script-src ([^;]*);", unescape(simulated))
+    assert found is not None
+    own = re.findall(r"<script>(.*?)</script>", simulated, flags=re.DOTALL)
+    packed = re.search(r'<script type="text/plain" id="plotly-source">(.*?)</script>', simulated, flags=re.DOTALL)
+    assert packed is not None
+    for script in (*own, gzip.decompress(base64.b64decode(packed[1])).decode()):
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in found[1]
+
+
+def test_names_cannot_end_the_data(tmp_path: Path) -> None:
+    record = make_record(provenance={"cpu_model": "</script><script>alert(1)</script>"})
+    assert "<script>alert" not in make_report([record], tmp_path)
+
+
+def test_runs_lead_to_their_files(tmp_path: Path) -> None:
+    html = make_report([make_record()], tmp_path, run_link=lambda experiment, run: f"runs/{experiment}/{run}.h5")
+    run = make_record().run
+    assert f'<a href="runs/{run.experiment_id}/{run.run_id}.h5">' in html
+
+
+def test_a_paragraph_for_papers_says_what_was_done(measured: str) -> None:
+    text = words(measured)
+    for fact in (
+        "We trained 49 configurations of fully connected networks",
+        "146 in all, with wattsweep",
+        "on Example CPU 2.0 GHz with 1 CPU threads",
+        "Power of the node was measured by ipmi",
+        "2 runs had their energy refused.",
+        "An energy model of",
+    ):
+        assert fact in text
+
+
+def test_findings_stand_together(measured: str) -> None:
+    part = measured[measured.index('id="findings"') : measured.index('id="figures"')]
+    claims = [kind for kind in FIGURES.values() if kind.finding is not None]
+    assert part.count('class="verdict"') == len(claims)
+
+
+def test_the_cheapest_network_at_a_loss_is_named(measured: str) -> None:
+    text = words(measured[measured.index('id="advice"') : measured.index('id="findings"')])
+    assert "from the least loss up, each row the lowest loss that takes half the energy" in text
+
+
+def test_large_drawings_are_shown_as_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wattsweep.report.build.MOST_SVG_BYTES", 1)
+    outline = Outline(make_report([make_record()], tmp_path))
+    assert all(source.startswith("data:image/png;base64,") for source in outline.sources)

@@ -57,6 +57,7 @@ def build_report(
     folder = files("wattsweep.report")
     template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
     origins = list(runs["power_origin"].unique())
+    figures = [_figure(figures_folder, name) for name in FIGURES]
     found = read_findings(figures_folder)
     explored = read_interactive(figures_folder)
     power = facts.power(runs)
@@ -73,7 +74,7 @@ def build_report(
         span=facts.span(runs),
         nodes=facts.nodes(runs),
         power=power,
-        figures=[_figure(figures_folder, name) | {"finding": found.get(name)} for name in FIGURES],
+        figures=[figure | {"finding": found.get(figure["name"])} for figure in figures],
         verdicts=VERDICT_WORDS,
         fits=fits,
         analysis=plan["config"]["analysis"],
