@@ -27,6 +27,7 @@ ORDER = [
     "analysis",
     "figures",
     "report",
+    "dashboard",
     "cli",
     "__main__",
 ]

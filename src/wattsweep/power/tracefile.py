@@ -88,12 +88,12 @@ def read_trace_file(path: Path) -> tuple[SourceDescription, Trace]:
     except UnicodeDecodeError:
         raise PowerError(f"{path} is no trace file: it holds bytes that are not text.") from None
     lines = text.split("\n")[:-1]
-    description = _parse_header(path, lines)
+    description = parse_header(path, lines)
     notes = [json.loads(line.removeprefix(COST)) for line in lines[2:] if line.startswith(COST)]
     if any(note.get("shows_updates") for note in notes):
         description = replace(description, shows_updates=True)
     samples = [
-        _parse_sample(path, number, line) for number, line in enumerate(lines[2:], start=3) if not line.startswith(COST)
+        parse_sample(path, number, line) for number, line in enumerate(lines[2:], start=3) if not line.startswith(COST)
     ]
     trace = Trace.from_samples(
         samples,
@@ -119,7 +119,8 @@ def recorder_cost(path: Path) -> float | None:
     return float(cost["cpu_s"] / cost["elapsed_s"])
 
 
-def _parse_header(path: Path, lines: list[str]) -> SourceDescription:
+def parse_header(path: Path, lines: list[str]) -> SourceDescription:
+    """The source in the first two lines of a trace file. Raises PowerError where they are not a trace's."""
     if len(lines) < 2 or not lines[0].startswith(MAGIC) or lines[1] != ",".join(COLUMNS):
         raise PowerError(f"{path} is no trace file: its first two lines are not a trace's header and column names.")
     try:
@@ -132,7 +133,8 @@ def _parse_header(path: Path, lines: list[str]) -> SourceDescription:
         raise PowerError(f"{path}, line 1: the header does not describe a source.") from None
 
 
-def _parse_sample(path: Path, number: int, line: str) -> Sample:
+def parse_sample(path: Path, number: int, line: str) -> Sample:
+    """The sample in a line of a trace file. Raises PowerError with the line's number where it is none."""
     cells = line.split(",")
     try:
         sequence, before, after, wall_before, wall_after, value, word = cells

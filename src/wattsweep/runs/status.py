@@ -250,7 +250,7 @@ def describe_status(status: Status, *, width: int = 80) -> str:
         node = status.nodes.get(name, NodeCounts())
         energy = energy_words(node.gross_j)
         now = _now_words(running[name]) if name in running else ""
-        lines.append(f"{name[:20]:20}{node.runs:>10,}{_duration(node.training_s):>12}  {energy:24}{now}")
+        lines.append(f"{name[:20]:20}{node.runs:>10,}{describe_duration(node.training_s):>12}  {energy:24}{now}")
     return "\n".join(line[:width].rstrip() for line in lines)
 
 
@@ -269,14 +269,14 @@ def _shards(status: Status) -> str:
 
 def _pace(status: Status) -> str:
     rate = "" if status.rate_per_h is None else f"{status.rate_per_h:,.0f} runs/h"
-    left = "" if status.left_s is None or not status.remaining else f"about {_duration(status.left_s)} left"
+    left = "" if status.left_s is None or not status.remaining else f"about {describe_duration(status.left_s)} left"
     return ", ".join(filter(None, [rate, left]))
 
 
 def _now_words(shard: RunningShard) -> str:
     done = f"{shard.experiments_done}/{shard.experiments}"
     if shard.state == "silent":
-        return f"no heartbeat for {_duration(shard.heartbeat_s)} ({done})"
+        return f"no heartbeat for {describe_duration(shard.heartbeat_s)} ({done})"
     return f"{shard.now} ({done})"
 
 
@@ -292,7 +292,8 @@ def _joules(joules: float) -> str:
     return f"{joules:.3g} J"
 
 
-def _duration(seconds: float) -> str:
+def describe_duration(seconds: float) -> str:
+    """A time in the unit that leaves a small number."""
     for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit}"

@@ -1,0 +1,6 @@
+"""A page that shows a sweep while it runs, for this machine only: `serve` shows `snapshot` of the files that jobs write."""
+
+from wattsweep.dashboard.server import Dashboard
+from wattsweep.dashboard.snapshot import snapshot
+
+__all__ = ["Dashboard", "snapshot"]
