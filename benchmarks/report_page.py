@@ -35,7 +35,9 @@ def make(folder: Path) -> tuple[Path, dict[str, float]]:
     """The report of some 60,000 runs in a folder, and how long each stage took in s."""
     took: dict[str, float] = {}
     made = make_published(depths=DEPTHS, epochs=1000, repetitions=REPETITIONS)
-    runs, experiments = (_filled(frame, of.columns) for frame, of in ((made.runs, RUNS), (made.experiments, EXPERIMENTS)))
+    runs, experiments = (
+        _filled(frame, of.columns) for frame, of in ((made.runs, RUNS), (made.experiments, EXPERIMENTS))
+    )
     fits = timed(took, "fit", lambda: fit_groups(experiments, AnalysisConfig(bootstrap_samples=200)))
     inputs = FigureInputs(runs, experiments, fits, made.curves, [profile("eagle-cpu"), profile("eagle-gpu")])
     for name, kind in FIGURES.items():
@@ -79,7 +81,7 @@ def timed(took: dict[str, float], name: str, work: Callable[[], Any]) -> Any:
 def _filled(frame: Any, columns: tuple[Column, ...]) -> Any:
     """The frame with its columns of text as text where they are missing, as Parquet would give them."""
     texts = [column.name for column in columns if str(column.type) == "string"]
-    filled = frame.astype({name: object for name in texts})
+    filled = frame.astype(dict.fromkeys(texts, object))
     filled[texts] = filled[texts].where(filled[texts].notna(), None)
     return filled
 

@@ -42,7 +42,7 @@ def test_each_step_takes_half_the_energy_of_the_one_before() -> None:
 
 def test_kinds_of_hardware_are_apart() -> None:
     other = TWO.assign(device="gpu")
-    least = cheapest(pd.concat([TWO, other]))
+    least = cheapest(pd.concat([TWO, other], ignore_index=True))
     assert len(least) == 8
     assert len(savings(least)) == 6
 

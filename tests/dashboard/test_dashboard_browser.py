@@ -45,7 +45,10 @@ def test_it_shows_progress_power_and_failures(page: Page, address: str) -> None:
     assert "SIMULATED, not a measurement" in page.locator(".trace h3").inner_text()
     assert page.locator("#nodes tbody th").inner_text() == "node-c"
     page.get_by_text("ValueError: loss is <nan>").first.click()
-    assert "Traceback" in page.locator("#failures pre").inner_text() or "ValueError" in page.locator("#failures pre").inner_text()
+    assert (
+        "Traceback" in page.locator("#failures pre").inner_text()
+        or "ValueError" in page.locator("#failures pre").inner_text()
+    )
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate(OVERLAPS) == []
     assert messages == []

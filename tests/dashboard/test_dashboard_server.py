@@ -106,7 +106,9 @@ def test_pages_are_served_under_the_secret_alone(served: Dashboard, sweep: tuple
             assert ask(served, wrong)[:2] == (404, "not found\n")
 
 
-@pytest.mark.parametrize("name", ["nothing", "log/", "log/none", "log/../../plan/plan.json", "log/%2e%2e%2fplan", "../config.yaml"])
+@pytest.mark.parametrize(
+    "name", ["nothing", "log/", "log/none", "log/../../plan/plan.json", "log/%2e%2e%2fplan", "../config.yaml"]
+)
 def test_nothing_else_is_served(served: Dashboard, name: str) -> None:
     status, body, _ = ask(served, urlsplit(served.address).path + name)
     assert status == 404

@@ -26,9 +26,7 @@ def inputs() -> FigureInputs:
         epochs=600,
     )
     fits = fit_groups(made.experiments, AnalysisConfig(bootstrap_samples=20))
-    return FigureInputs(
-        made.runs, made.experiments, fits, made.curves, [profile("eagle-cpu"), profile("eagle-gpu")]
-    )
+    return FigureInputs(made.runs, made.experiments, fits, made.curves, [profile("eagle-cpu"), profile("eagle-gpu")])
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from typing import Any
 
 from tests.support_records import REFUSED, SETTINGS, make_record, make_sweep, plan_of
 from wattsweep.analysis import fit_groups
-from wattsweep.config import AnalysisConfig
 from wattsweep.analysis.curves import read_curves
+from wattsweep.config import AnalysisConfig
 from wattsweep.figures import FIGURES, FigureInputs, findings, save, write_findings
 from wattsweep.figures.interactive import interactive, write_interactive
 from wattsweep.hardware import profile

@@ -25,10 +25,10 @@ def cheapest(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def savings(least: pd.DataFrame, share: float = SAVING) -> pd.DataFrame:
-    """The rows of `cheapest` from the lowest loss up, each the lowest loss that takes `share` of the one before or less.
+    """The rows of `cheapest` from the lowest loss up, each the lowest loss at `share` of the energy before it or less.
 
-    Columns `more_loss` and `less_energy` are the shares by which loss is higher and energy lower than in the row before,
-    nan in the first.
+    Columns `more_loss` and `less_energy` are by how much, as a share, loss is higher and energy lower than in the row
+    before; nan in the first.
     """
     kept = []
     for _, group in least.groupby(GROUP, sort=True):

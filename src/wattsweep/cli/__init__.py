@@ -11,4 +11,16 @@ from wattsweep.cli import plan, status, dashboard, pipeline, predict, published,
 
 # isort: on
 
-__all__ = ["app", "dashboard", "main", "meter", "pipeline", "plan", "predict", "published", "record", "runfiles", "status"]
+__all__ = [
+    "app",
+    "dashboard",
+    "main",
+    "meter",
+    "pipeline",
+    "plan",
+    "predict",
+    "published",
+    "record",
+    "runfiles",
+    "status",
+]

@@ -1,4 +1,7 @@
-"""A page that shows a sweep while it runs, for this machine only: `serve` shows `snapshot` of the files that jobs write."""
+"""A page that shows a sweep while it runs, for this machine only.
+
+`Dashboard` serves it; `snapshot` is what it shows, from the files that jobs write.
+"""
 
 from wattsweep.dashboard.server import Dashboard
 from wattsweep.dashboard.snapshot import snapshot

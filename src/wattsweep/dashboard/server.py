@@ -50,7 +50,9 @@ class Dashboard:
         try:
             self._server = ThreadingHTTPServer((HOST, port), Handler)
         except OSError as error:
-            raise WattsweepError(f"port {port} of {HOST} cannot be used ({error.strerror}): give another --port") from None
+            raise WattsweepError(
+                f"port {port} of {HOST} cannot be used ({error.strerror}): give another --port"
+            ) from None
         self._server.daemon_threads = True
         self.port = self._server.server_port
         self.address = f"http://{HOST}:{self.port}/{secret}/"
@@ -109,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the class's own name for it
         """Say nothing: addresses hold the secret."""
 
 

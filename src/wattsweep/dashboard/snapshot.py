@@ -53,9 +53,7 @@ def _traces(layout: Layout, shard_id: str, node: str) -> list[dict[str, Any]]:
     if not files:
         return []
     attempt = "-".join(files[-1].name.split("-")[:3]).removesuffix(".csv")
-    return [
-        _trace(path, shard_id, node) for path in files if path.name.startswith(attempt)
-    ]
+    return [_trace(path, shard_id, node) for path in files if path.name.startswith(attempt)]
 
 
 def _trace(path: Path, shard_id: str, node: str) -> dict[str, Any]:

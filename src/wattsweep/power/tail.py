@@ -5,8 +5,8 @@ from pathlib import Path
 
 from wattsweep.errors import PowerError
 from wattsweep.power.sources.base import SourceDescription
-from wattsweep.power.tracefile import COST, parse_header, parse_sample
 from wattsweep.power.trace import Status
+from wattsweep.power.tracefile import COST, parse_header, parse_sample
 
 HEADER_BYTES = 8192
 
@@ -39,11 +39,7 @@ def read_recent(path: Path, last_s: float, n_bytes: int = 2_000_000) -> Recent:
     source = parse_header(path, head.decode("ascii", errors="replace").split("\n"))
     # The first line of the tail may have lost its beginning, the last one may be torn.
     lines = tail.decode("ascii", errors="replace").split("\n")[1:-1]
-    samples = [
-        parse_sample(path, 0, line)
-        for line in lines
-        if line[:1].isdigit() and not line.startswith(COST)
-    ]
+    samples = [parse_sample(path, 0, line) for line in lines if line[:1].isdigit() and not line.startswith(COST)]
     newest_s = samples[-1].wall_before_s if samples else 0.0
     wall_s, power_w = [], []
     before: tuple[float, float] | None = None

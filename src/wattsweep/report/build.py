@@ -81,7 +81,7 @@ def build_report(
         table=facts.experiment_table(experiments),
         run_table=facts.run_table(runs, run_link),
         predicted_s=plan["predicted_s"],
-        paragraph=methods_paragraph(plan, runs, experiments, power, fits),
+        paragraph=methods_paragraph(runs, experiments, power, fits),
         config=json.dumps(plan["config"], indent=1, ensure_ascii=False),
     )
 

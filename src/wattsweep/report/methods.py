@@ -1,4 +1,4 @@
-"""How it was done, in sentences that a paper can take over, from the plan and the tables."""
+"""How it was done, in sentences that a paper can take over, from the tables and the fits."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,15 +13,15 @@ Facts = Mapping[str, Any]
 
 
 def methods_paragraph(
-    plan: Facts, runs: pd.DataFrame, experiments: pd.DataFrame, power: Sequence[Facts], fits: Sequence[EnergyModelFit]
+    runs: pd.DataFrame, experiments: pd.DataFrame, power: Sequence[Facts], fits: Sequence[EnergyModelFit]
 ) -> str:
     """One paragraph; empty where nothing ran."""
     if runs.empty:
         return ""
-    return " ".join([_trained(plan, runs, experiments), *_measured(runs, power), *_fitted(fits)])
+    return " ".join([_trained(runs, experiments), *_measured(runs, power), *_fitted(fits)])
 
 
-def _trained(plan: Facts, runs: pd.DataFrame, experiments: pd.DataFrame) -> str:
+def _trained(runs: pd.DataFrame, experiments: pd.DataFrame) -> str:
     engines = " and ".join(sorted(runs["engine"].unique()))
     versions = " and ".join(sorted(str(one) for one in runs["tensorflow_version"].dropna().unique()))
     processors = " and ".join(sorted({_processor(row) for row in runs[["device", "cpu_model"]].to_dict("records")}))
@@ -32,7 +32,8 @@ def _trained(plan: Facts, runs: pd.DataFrame, experiments: pd.DataFrame) -> str:
     return (
         f"We trained {counted(experiments['experiment_id'].nunique(), 'configuration')} of fully connected networks "
         f"({count(low)} to {count(high)} trainable parameters, depths {experiments['depth'].min()} to "
-        f"{experiments['depth'].max()}, {counted(experiments['shape'].nunique(), 'shape')} of BUTTER, arXiv 2207.12547) "
+        f"{experiments['depth'].max()}, {counted(experiments['shape'].nunique(), 'shape')} of BUTTER, arXiv "
+        "2207.12547) "
         f"on {counted(datasets, 'dataset')}, {count(repetitions.median())} runs each in the median and "
         f"{count(len(runs))} in all, with wattsweep {wattsweep.__version__} (engine {engines}, TensorFlow {versions}) "
         f"on {processors}{f' with {threads[0]} CPU threads' if len(threads) == 1 else ''}."
@@ -58,8 +59,8 @@ def _measured(runs: pd.DataFrame, power: Sequence[Facts]) -> list[str]:
     if power:
         found.append(
             "Net energy is the energy of a run beyond that of the idle node, which was measured around each block "
-            f"({' and '.join(si(one['idle_w'], 'W') for one in power)} in the median); half the width of its interval is "
-            f"{' and '.join(percent(one['doubt'], 0) for one in power)} of it in the median. "
+            f"({' and '.join(si(one['idle_w'], 'W') for one in power)} in the median); half the width of its interval "
+            f"is {' and '.join(percent(one['doubt'], 0) for one in power)} of it in the median. "
             + (f"{counted(refused, 'run')} had their energy refused." if refused else "No energy was refused.")
         )
     else:

@@ -79,10 +79,15 @@ def iso_loss_samples(inputs: FigureInputs, table: SharedTable) -> list[Panel]:
         lines = shown_levels(sample.lines)
         one = lines.iloc[0]
         where = {"dataset": str(one["dataset"]), "shape": str(one["shape"]), "depth": int(one["depth"])}
-        for quantity, words, unit in (("macs", "multiply-accumulates to get there", ""), ("energy_j", "net energy to get there", "J")):
+        for quantity, words, unit in (
+            ("macs", "multiply-accumulates to get there", ""),
+            ("energy_j", "net energy to get there", "J"),
+        ):
             y = Axis(words, unit)
             marks = _lines(lines, table, "n_parameters", quantity)
-            panels.append(Panel(" ".join(sample.words.split()), PARAMETERS, y, [marks], where | {"hardware": sample.kind.name}))
+            panels.append(
+                Panel(" ".join(sample.words.split()), PARAMETERS, y, [marks], where | {"hardware": sample.kind.name})
+            )
     return panels
 
 
