@@ -126,7 +126,7 @@ def test_filters_choose_what_figures_show(browser: Browser, page_file: Path) -> 
     page.wait_for_function("document.querySelector('#figure-energy_per_datum').dataset.points !== '96'")
     by_depth = points(figure)
     assert 0 < by_depth < 96
-    page.get_by_label("dataset", exact=True).first.select_option("wine")
+    page.get_by_label("dataset", exact=True).select_option("wine")
     page.wait_for_function(f"document.querySelector('#figure-energy_per_datum').dataset.points !== '{by_depth}'")
     assert 0 < points(figure) < by_depth
     assert "of 49 experiments" in page.locator("#filter-status").inner_text()
@@ -173,7 +173,7 @@ def test_a_figure_can_be_seen_as_printed(browser: Browser, page_file: Path) -> N
 def test_tables_are_sorted_by_their_headers(browser: Browser, page_file: Path) -> None:
     page = browser.new_page()
     page.goto(page_file.as_uri())
-    table = page.get_by_role("region", name="Runs", exact=True)
+    table = page.get_by_role("region", name="Runs", exact=True).last
     header = table.get_by_role("columnheader", name="training")
     button = header.get_by_role("button")
     values = "table => [...table.querySelectorAll('tbody tr')].map(row => Number(row.cells[8].dataset.value))"

@@ -276,14 +276,17 @@
     hovertemplate: `%{y}<extra>${marks.name}</extra>`,
   });
 
+  // Colours by the logarithm: what lies near the least is what is looked for.
+  const COLOUR_TICKS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 1.05, 1.2, 1.5, 2, 3, 5];
   const heatTrace = (marks, panel) => ({
     type: "heatmap",
     x: marks.x,
     y: marks.y,
-    z: marks.z,
+    z: marks.z.map(row => row.map(value => (value > 0 ? Math.log10(value) : null))),
+    text: marks.z,
     colorscale: "Cividis",
-    colorbar: { thickness: 12 },
-    hovertemplate: `%{x:.4~s} parameters, %{y:.4~s} epochs: %{z:.3~g}<extra>${panel.title}</extra>`,
+    colorbar: { thickness: 12, tickvals: COLOUR_TICKS.map(Math.log10), ticktext: COLOUR_TICKS.map(String) },
+    hovertemplate: `%{x:.4~s} parameters, %{y:.4~s} epochs: %{text}<extra>${panel.title}</extra>`,
   });
 
   const tracesOf = (panel, ink) =>
@@ -294,7 +297,7 @@
       return [marks.mode === "bars" ? barTrace(marks, place) : heatTrace(marks, panel)];
     });
 
-  const axisOf = (axis, style) => ({
+  const axisOf = (axis, values, style) => ({
     title: { text: axis.unit && axis.unit !== "B" ? `${axis.title}, ${axis.unit}` : axis.title, standoff: 8 },
     type: axis.log ? "log" : "linear",
     exponentformat: "SI",
@@ -302,10 +305,11 @@
     linecolor: style.line,
     zerolinecolor: style.line,
     automargin: true,
-    nticks: 8,
+    ...(axis.log && values.length ? { dtick: Math.max(...values) / Math.min(...values) > 300 ? 1 : "D2" } : {}),
   });
 
-  const layoutOf = (panel, style) => ({
+  const numbersOf = (traces, name) => traces.flatMap(trace => trace[name]).filter(value => value !== null && value > 0);
+  const layoutOf = (panel, traces, style) => ({
     title: { text: panel.title, font: { size: 13 }, x: 0, xanchor: "left", automargin: true },
     font: { family: "system-ui, sans-serif", size: 12, color: style.ink },
     paper_bgcolor: "rgba(0,0,0,0)",
@@ -315,8 +319,8 @@
     barmode: "stack",
     hoverlabel: { align: "left", bgcolor: style.raised, font: { color: style.ink } },
     legend: { orientation: "h", y: -0.28, font: { size: 11 } },
-    xaxis: axisOf(panel.x, style),
-    yaxis: axisOf(panel.y, style),
+    xaxis: axisOf(panel.x, numbersOf(traces, "x"), style),
+    yaxis: axisOf(panel.y, numbersOf(traces, "y"), style),
     shapes: panel.verticals.map(([x]) => ({
       type: "line",
       xref: "x",
@@ -358,22 +362,25 @@
     const place = element.querySelector(".panels");
     const panels = shownPanels(data.figures[element.dataset.figure]);
     const look = style();
+    // What is not laid out has no width to draw for.
+    element.classList.add("live");
     [...place.children].slice(panels.length).forEach(child => {
       Plotly.purge(child);
       child.remove();
     });
+    // All of them before any is drawn: the width of one depends on how many there are.
+    while (place.children.length < panels.length) place.append(make("div", { className: "panel" }));
     let n = 0;
     for (const [number, panel] of panels.entries()) {
-      const box = place.children[number] ?? place.appendChild(make("div", { className: "panel" }));
+      const box = place.children[number];
       const traces = tracesOf(panel, look.ink);
       if (panel.diagonal && traces.length) traces.push(diagonal(traces));
       n += traces.reduce((sum, trace) => sum + (trace.hovertext?.filter(text => text !== null).length ?? 0), 0);
-      await Plotly.react(box, traces, layoutOf(panel, look), { responsive: true, displaylogo: false, scrollZoom: false });
+      await Plotly.react(box, traces, layoutOf(panel, traces, look), { responsive: true, displaylogo: false, scrollZoom: false });
     }
     const empty = !panels.length;
     element.querySelector(".empty").hidden = !empty;
     element.dataset.points = n;
-    element.classList.add("live");
   };
 
   const inSight = new Set();
