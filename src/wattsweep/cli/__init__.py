@@ -7,8 +7,21 @@ that the command line itself starts at once.
 # The order of these is that of `wattsweep --help`.
 # isort: off
 from wattsweep.cli.app import app, main
-from wattsweep.cli import plan, status, pipeline, predict, published, runfiles, meter, record
+from wattsweep.cli import new, plan, status, pipeline, predict, published, runfiles, meter, record, config
 
 # isort: on
 
-__all__ = ["app", "main", "meter", "pipeline", "plan", "predict", "published", "record", "runfiles", "status"]
+__all__ = [
+    "app",
+    "config",
+    "main",
+    "meter",
+    "new",
+    "pipeline",
+    "plan",
+    "predict",
+    "published",
+    "record",
+    "runfiles",
+    "status",
+]
