@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from wattsweep.config import Config, Hypercube
-from wattsweep.config.comparing import value_words
-from wattsweep.config.types import format_duration
 from wattsweep.datasets import at_hand
 from wattsweep.grid import Settings, expand
 from wattsweep.planning.plan import dataset_names
@@ -64,9 +62,10 @@ class Overview:
         lines.append(f"{'all, each once':24}{self.experiments:>12,}{self.runs:>12,}  before the 20 % rule")
         power, training = self.config.power, self.config.training
         absent = [name for name, there in self.datasets.items() if not there]
+        named = "all of them" if len(absent) == len(self.datasets) else ", ".join(absent)
         rows = [
             ("datasets", ", ".join(self.datasets)),
-            ("not at hand", f"{', '.join(absent)} (the workflow downloads them)" if absent else ""),
+            ("not at hand", f"{named} (the workflow downloads them)" if absent else ""),
             ("engine", f"{training.engine}, repetitions {training.repetitions}"),
             ("power", _power_words(power.source, power.interval_s, power.min_window_s, power.idle_window_s)),
             ("shards", f"filled to {_duration(self.config.scheduling.shard_wall_time_s)}"),
@@ -116,4 +115,7 @@ def _power_words(source: str, interval_s: float, min_window_s: float, idle_windo
 
 
 def _duration(seconds: float) -> str:
-    return value_words(format_duration(seconds))
+    for length, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * length and seconds % length == 0:
+            return f"{seconds / length:g} {unit}"
+    return f"{seconds:g} s"
