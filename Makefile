@@ -38,6 +38,7 @@ format: $(VENV)/.test ## Format the sources
 
 reference: $(VENV)/.run ## Write what is generated from code: the config schema and the reference pages
 	$(BIN)/python -m wattsweep.config.reference
+	$(BIN)/python -m wattsweep.cli.reference
 	$(BIN)/python -m wattsweep.tables.reference
 	$(BIN)/python -m wattsweep.figures.captions
 

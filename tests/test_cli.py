@@ -12,8 +12,8 @@ from wattsweep.runs import write_run
 
 runner = CliRunner()
 COMMANDS = [
-    *("plan", "prepare", "run-shard", "inspect", "tables", "fit", "figures", "report"),
-    *("meter", "calibrate", "record", "status", "pack"),
+    *("new", "plan", "prepare", "run-shard", "inspect", "tables", "fit", "figures", "report"),
+    *("meter", "calibrate", "record", "status", "pack", "config", "predict", "import", "export", "standardise"),
 ]
 
 
@@ -78,8 +78,8 @@ def test_plan_as_json_agrees_with_its_files(config_file: Path, tmp_path: Path) -
 
 def test_prepare_prints_the_file(config_file: Path, tmp_path: Path) -> None:
     result = runner.invoke(app, ["prepare", "wine", "--configfile", str(config_file)])
-    assert result.output.strip() == str(tmp_path / "results/datasets/bundled/wine.npz")
-    assert Path(result.output.strip()).exists()
+    assert result.stdout.strip() == str(tmp_path / "results/datasets/bundled/wine.npz")
+    assert Path(result.stdout.strip()).exists()
 
 
 def test_an_unknown_dataset_is_a_usage_error(config_file: Path) -> None:

@@ -43,7 +43,7 @@ def config(folder: Path, **power: Any) -> str:
 def test_meter_lists_every_source_and_says_which_is_chosen() -> None:
     result = run("meter")
     assert result.exit_code == 0, result.output
-    lines = result.output.splitlines()
+    lines = result.stdout.splitlines()
     assert lines[0] == f"Power sources of {node_name()}"
     assert re.match(r"SOURCE +STATE +SCOPE +NOW +DETAIL", lines[2])
     for name in ("ipmi, network", "ipmi, in-band", "ipmitool", "redfish", "rapl", "nvml", "slurm", "csv", "simulated"):

@@ -88,12 +88,3 @@ def test_nothing_to_standardise_is_told(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "Not standardised: None of 3 runs is kept" in result.output
     assert (tmp_path / "quality.parquet").is_file()
-
-
-@pytest.mark.parametrize(
-    "command", [["import", "butter-e"], ["import", "butter"], ["export", "butter"], ["standardise"]]
-)
-def test_help_has_an_example(command: list[str]) -> None:
-    result = runner.invoke(app, [*command, "--help"])
-    assert result.exit_code == 0
-    assert f"Example: wattsweep {' '.join(command)}" in result.output

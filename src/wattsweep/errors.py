@@ -3,13 +3,19 @@
 Each message names the thing, the value it had and the remedy; the command line prints it without a traceback.
 """
 
+from collections.abc import Sequence
+
 
 class WattsweepError(Exception):
     """Base of every error that a user can mend."""
 
 
 class ConfigError(WattsweepError):
-    """The configuration does not describe a sweep."""
+    """The configuration does not describe a sweep; `mistakes` has what is wrong with it, one mistake each."""
+
+    def __init__(self, message: str, mistakes: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.mistakes = list(mistakes) or [message]
 
 
 class DatasetError(WattsweepError):

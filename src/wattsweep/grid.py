@@ -1,8 +1,8 @@
 """Expands sweeps into experiments and runs, each with an id that follows from its settings alone.
 
 `expand(config)` gives the experiments, each once, whatever number of sweeps holds it; `Experiment.run(repetition)`
-gives a run with its id and seed. Ids do not depend on the rest of the grid, so editing a grid never renames what is
-done.
+gives a run with its id and seed; `compare(before, after)` says what a change of config does to them. Ids do not depend
+on the rest of the grid, so editing a grid never renames what is done.
 """
 
 import hashlib
@@ -95,6 +95,32 @@ class Experiment:
     def runs(self) -> list[Run]:
         """The runs that the grid asks for."""
         return [self.run(repetition) for repetition in range(self.repetitions)]
+
+
+@dataclass(frozen=True, slots=True)
+class GridDifference:
+    """The experiments that only a second configuration has, only the first, and both, as the second has them.
+
+    `repetitions` has those of both of which they ask for different numbers of runs: the first's and the second's.
+    """
+
+    added: list[Experiment]
+    removed: list[Experiment]
+    shared: list[Experiment]
+    repetitions: dict[str, tuple[int, int]]
+
+
+def compare(before: Config, after: Config) -> GridDifference:
+    """What a change of configuration does to its experiments: those of both keep their ids, and what is done."""
+    old = {one.experiment_id: one for one in expand(before)}
+    new = {one.experiment_id: one for one in expand(after)}
+    counts = {name: (old[name].repetitions, one.repetitions) for name, one in new.items() if name in old}
+    return GridDifference(
+        added=[one for name, one in new.items() if name not in old],
+        removed=[one for name, one in old.items() if name not in new],
+        shared=[one for name, one in new.items() if name in old],
+        repetitions={name: (first, second) for name, (first, second) in counts.items() if first != second},
+    )
 
 
 def expand(config: Config) -> list[Experiment]:

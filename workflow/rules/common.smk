@@ -71,9 +71,12 @@ if CONFIG.scheduling.runs_per_node == 1:
 # What the local profile grants is one meter, in parts: so many that as many shards as may train at one time have a share.
 METER_PARTS = 1_000_000
 
-# Jobs run the package that this workflow belongs to, in whatever environment they are given.
+# Jobs run the package that this workflow belongs to, in whatever environment they are given. Their logs hold no bars, and
+# no words on what to do next.
 SOURCE = Path(workflow.basedir).parent / "src"
-shell.prefix(f"export PYTHONPATH={shlex.quote(str(SOURCE))}:$PYTHONPATH; ")
+shell.prefix(
+    f"export PYTHONPATH={shlex.quote(str(SOURCE))}:$PYTHONPATH WATTSWEEP_QUIET=1; "
+)
 
 
 def planned_shards(wildcards):

@@ -7,15 +7,17 @@ that the command line itself starts at once.
 # The order of these is that of `wattsweep --help`.
 # isort: off
 from wattsweep.cli.app import app, main
-from wattsweep.cli import plan, status, dashboard, pipeline, predict, published, runfiles, meter, record
+from wattsweep.cli import new, plan, status, dashboard, pipeline, predict, published, runfiles, meter, record, config
 
 # isort: on
 
 __all__ = [
     "app",
+    "config",
     "dashboard",
     "main",
     "meter",
+    "new",
     "pipeline",
     "plan",
     "predict",

@@ -1,4 +1,4 @@
-"""The command line itself: its options, and how it ends."""
+"""The command line itself: its options, its examples, and how it ends."""
 
 import sys
 from typing import Annotated
@@ -9,14 +9,33 @@ from wattsweep import __version__
 from wattsweep.errors import TryAgainError, WattsweepError
 
 EXIT_ERROR = 1
+EXIT_USAGE = 2
 EXIT_TRY_AGAIN = 75
 """EX_TEMPFAIL of sysexits.h. Snakemake takes any status but 0 as failed and submits the job again; in a log, or Slurm's
 accounting, this one says that nothing is wrong. It is below 128, so no signal's."""
+EXIT_INTERRUPTED = 130
+
+EXIT_STATUSES = {
+    0: "done",
+    EXIT_ERROR: "something that you can mend: the last lines on standard error say what it is and how",
+    EXIT_USAGE: "the command was not understood: an unknown option, or a value that an option does not take",
+    EXIT_TRY_AGAIN: "nothing is wrong, but not now: give the same command again. `run-shard` was told to stop and did "
+    "so in order, or another process executes its shard",
+    EXIT_INTERRUPTED: "interrupted with Ctrl-C",
+}
+"""What the exit statuses mean. `record` ends with the status of the program that it measured, 128 and the number of the
+signal where one ended it."""
+
+
+def examples(*commands: str) -> str:
+    """The section of a command's help that shows how it is used; a test gives each of these commands."""
+    return "\n".join(["\b", "Examples:", *(f"  wattsweep {command}" for command in commands)])
+
 
 app = typer.Typer(
     help="What training a neural network costs in energy, and what would cost less.",
+    epilog=examples("new my-sweep.yaml --yes", "plan", "status"),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -25,7 +44,7 @@ app = typer.Typer(
 def main() -> None:
     """Run the command; errors that a user can mend are printed without a traceback.
 
-    Exits with 1 for those, and with 75 where the same command goes on when it is given again.
+    Exits with the statuses of `EXIT_STATUSES`.
     """
     try:
         app()

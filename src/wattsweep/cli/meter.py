@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wattsweep.cli.app import app
-from wattsweep.cli.options import OptionalConfigFile, SourceOption, duration, power_settings
+from wattsweep.cli.app import app, examples
+from wattsweep.cli.options import JsonOption, OptionalConfigFile, SourceOption, duration, power_settings
+from wattsweep.cli.talking import progress, say_next
 from wattsweep.errors import PowerError
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ LEAST_SHARE = 0.9
 LATE_S = 0.05
 
 
-@app.command()
+@app.command(epilog=examples("meter", "meter --json", "meter --source simulated --watch --seconds 1"))
 def meter(
     configfile: OptionalConfigFile = None,
     source: SourceOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show what the chosen source reads, until Ctrl-C.")] = False,
     seconds: Annotated[float | None, typer.Option("--seconds", min=0.0, help="End --watch after this time.")] = None,
 ) -> None:
@@ -59,7 +60,8 @@ def meter(
     if watch:
         _watch(power, node, math.inf if seconds is None else seconds, as_json)
         return
-    findings = survey(power, node)
+    with progress("looking for sources"):
+        findings = survey(power, node)
     try:
         chosen = select_source(power, node).reason
     except PowerError as error:
@@ -69,9 +71,10 @@ def meter(
         return
     print(_survey_table(node, findings))
     print(f"\n{chosen}")
+    say_next("`wattsweep calibrate` finds out what the source is really like; docs/power.md says how to reach another")
 
 
-@app.command()
+@app.command(epilog=examples("calibrate --source simulated --period 2s --cycles 2 --force"))
 def calibrate(
     configfile: OptionalConfigFile = None,
     source: SourceOption = None,
@@ -81,6 +84,7 @@ def calibrate(
         str | None, typer.Option("--interval", help="Time between two readings; without it 100 ms at most.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Calibrate although the node is busy.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Find out what this node's power sources are really like.
 
@@ -102,11 +106,17 @@ def calibrate(
     if not force:
         _refuse_busy_node(node)
     selections = select_sources(power, node)
+    written = []
     for number, done in enumerate(_calibrations(power, node, period_s, cycles)):
         selection = selections[number]
         spec = selection.source_spec
         path = write_profile(folder, node, "simulated" if spec is None else identity(spec), done.calibration)
-        print(_calibration_text(done, path))
+        written.append({"file": str(path), "calibration": done.calibration.to_json()})
+        if not as_json:
+            print(_calibration_text(done, path))
+    if as_json:
+        print(json.dumps({"node": node, "sources": written}, indent=1))
+    say_next("`wattsweep record -- COMMAND` measures a program, Snakemake a sweep, by what was found", unless=as_json)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ OptionalConfigFile = Annotated[
     typer.Option("--configfile", help="The configuration; without it config.yaml where there is one, else defaults."),
 ]
 SourceOption = Annotated[str | None, typer.Option("--source", help="A source, in place of power.source.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def power_settings(configfile: Path | None, source: str | None) -> "tuple[PowerConfig, Path]":

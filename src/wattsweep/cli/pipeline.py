@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -9,16 +10,18 @@ from typing import Annotated, Any
 
 import typer
 
-from wattsweep.cli.app import app
-from wattsweep.cli.options import DEFAULT_CONFIG, ConfigFile
+from wattsweep.cli.app import app, examples
+from wattsweep.cli.options import DEFAULT_CONFIG, ConfigFile, JsonOption
+from wattsweep.cli.talking import Bar, progress, say_next, with_config
 
 Output = Annotated[Path, typer.Option("--output", help="Where to write.")]
 
 
-@app.command()
+@app.command(epilog=examples("prepare wine", "prepare synthetic:classes_1000x8x5 --json"))
 def prepare(
     dataset: Annotated[str, typer.Argument(help="Name of a dataset, such as digits or pmlb:529_pollen.")],
     configfile: ConfigFile = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
     """Prepare a dataset.
 
@@ -27,15 +30,20 @@ def prepare(
     """
     from wattsweep.config import load
     from wattsweep.datasets import prepare as prepare_dataset
-    from wattsweep.datasets import resolve
+    from wattsweep.datasets import read_facts, resolve
     from wattsweep.runs.layout import Layout
 
     config = load(configfile)
     source, name = _argument(resolve, dataset)
-    print(prepare_dataset(source, name, Layout(config.paths.results).datasets, config.paths.pmlb))
+    with progress(f"preparing {source}:{name}"):
+        path = prepare_dataset(source, name, Layout(config.paths.results).datasets, config.paths.pmlb)
+    print(json.dumps(asdict(read_facts(path)) | {"file": str(path)}, indent=1) if as_json else path)
+    say_next(f"`{with_config('plan', configfile)}` plans with it", unless=as_json)
 
 
-@app.command("run-shard")
+@app.command(
+    "run-shard", epilog=examples("run-shard results/plan/shards/SHARD.json --output results/shards/SHARD.json")
+)
 def run_shard(
     shard: Annotated[Path, typer.Argument(help="A shard file of the plan.")],
     output: Output,
@@ -58,13 +66,15 @@ def run_shard(
 
     with drain_on_signals(say) as drain:
         execute_shard(read_shard(shard), load(configfile), report=say, drain=drain, marker=output)
+    say_next(f"`{with_config('status', configfile)}` says how far the sweep has come")
 
 
-@app.command()
+@app.command(epilog=examples("tables --plan results/plan --output results/tables"))
 def tables(
     plan_folder: Annotated[Path, typer.Option("--plan", help="Folder of the plan.")],
     output: Output,
     configfile: ConfigFile = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
     """Turn run files into Parquet tables.
 
@@ -91,28 +101,35 @@ def tables(
     failed = failed_experiments(layout)
     finished: dict[str, list[int]] = {}
 
-    def groups() -> Iterator[list[RunRecord]]:
+    def groups(bar: Bar) -> Iterator[list[RunRecord]]:
         for group in runs_of(layout, sorted(experiments)):
+            bar.step(1)
             if group and group[0].run.experiment_id in failed:
                 finished[group[0].run.experiment_id] = [record.run.repetition for record in group]
             yield group
 
-    records = chain.from_iterable(groups())
-    if config.power.source in AFTER_THE_FACT:
-        joiner = Joiner.for_runs(records, config.power)
-        records = chain.from_iterable(joiner.join(group) for group in groups())
-    counts = write_tables(records, experiments, output, Emissions.of(config.power))
+    joined = config.power.source in AFTER_THE_FACT
+    with progress("reading runs", len(experiments) * (2 if joined else 1)) as bar:
+        records = chain.from_iterable(groups(bar))
+        if joined:
+            joiner = Joiner.for_runs(records, config.power)
+            records = chain.from_iterable(joiner.join(group) for group in groups(bar))
+        counts = write_tables(records, experiments, output, Emissions.of(config.power))
     missing = missing_because(layout, experiments, finished, counts.missing)
     document = counts.to_json() | missing.to_json()
     (output / "counts.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    print(f"{counts.runs} runs of {counts.experiments} experiments in {output}; {counts.missing} planned runs missing")
+    words = f"{counts.runs} runs of {counts.experiments} experiments in {output}; {counts.missing} planned runs missing"
+    print(json.dumps(document, indent=1) if as_json else words)
+    fitting = with_config(f"fit --tables {output} --output {output.parent / 'fit' / 'energy_model.json'}", configfile)
+    say_next(f"`{fitting}` fits the energy model", unless=as_json)
 
 
-@app.command()
+@app.command(epilog=examples("fit --tables results/tables --output results/fit/energy_model.json"))
 def fit(
     tables_folder: Annotated[Path, typer.Option("--tables", help="Folder of the tables.")],
     output: Output,
     configfile: ConfigFile = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
     """Fit the energy model.
 
@@ -123,14 +140,23 @@ def fit(
     from wattsweep.tables import read_experiments, read_runs
 
     analysis = load(configfile).analysis
-    fits = fit_groups(read_experiments(tables_folder), analysis, threads_of(read_runs(tables_folder)))
+    with progress("fitting the energy model"):
+        fits = fit_groups(read_experiments(tables_folder), analysis, threads_of(read_runs(tables_folder)))
     output.parent.mkdir(parents=True, exist_ok=True)
     write_fits(fits, output)
-    for one in fits:
-        print(one.summary())
+    if as_json:
+        without = [{key: value for key, value in one.to_json().items() if key != "predictions"} for one in fits]
+        print(json.dumps(without, indent=1))
+    else:
+        for one in fits:
+            print(one.summary())
+    drawing = f"wattsweep figures --tables {tables_folder} --fit {output} --output {tables_folder.parent / 'figures'}"
+    say_next(f"`{drawing}` draws them; `{with_config('predict', configfile)}` prices settings", unless=as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples("figures --tables results/tables --fit results/fit/energy_model.json --output results/figures")
+)
 def figures(
     tables_folder: Annotated[Path, typer.Option("--tables", help="Folder of the tables.")],
     fit_file: Annotated[Path, typer.Option("--fit", help="The fitted energy model.")],
@@ -139,6 +165,7 @@ def figures(
         list[str] | None,
         typer.Option(help="Profile of a node that trained: a shipped one, this, or a YAML file. May be repeated."),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw every figure as SVG, PDF and PNG.
 
@@ -149,20 +176,37 @@ def figures(
     from wattsweep.figures import FIGURES, findings, read_inputs, save, write_findings
     from wattsweep.figures.interactive import interactive, write_interactive
 
-    inputs = read_inputs(tables_folder, read_fits(fit_file), hardware or [])
-    for name, kind in FIGURES.items():
-        print(*save(kind.figure(inputs), output, name))
-    print(write_findings(findings(inputs), output))
-    print(write_interactive(interactive(inputs), output))
+    written: list[Path] = []
+    with progress("reading tables", len(FIGURES) + 2) as bar:
+        inputs = read_inputs(tables_folder, read_fits(fit_file), hardware or [])
+        for name, kind in FIGURES.items():
+            bar.say(name)
+            written += save(kind.figure(inputs), output, name)
+            bar.step(1)
+        bar.say("findings")
+        written.append(write_findings(findings(inputs), output))
+        bar.step(1)
+        bar.say("interactive figures")
+        written.append(write_interactive(interactive(inputs), output))
+    print(json.dumps({"files": list(map(str, written))}, indent=1) if as_json else "\n".join(map(str, written)))
+    folder = output.parent
+    inputs_of = f"--plan {folder / 'plan'} --tables {tables_folder} --fit {fit_file} --figures {output}"
+    say_next(f"`wattsweep report {inputs_of} --output {folder / 'report.html'}` writes the report", unless=as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "report --plan results/plan --tables results/tables --fit results/fit/energy_model.json "
+        "--figures results/figures --output results/report.html"
+    )
+)
 def report(
     plan_folder: Annotated[Path, typer.Option("--plan", help="Folder of the plan.")],
     tables_folder: Annotated[Path, typer.Option("--tables", help="Folder of the tables.")],
     fit_file: Annotated[Path, typer.Option("--fit", help="The fitted energy model.")],
     figures_folder: Annotated[Path, typer.Option("--figures", help="Folder of the figures.")],
     output: Output,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the report, one HTML file."""
     from wattsweep.analysis import read_fits
@@ -174,17 +218,19 @@ def report(
 
     counts = tables_folder / "counts.json"
     plan = read_plan(plan_folder / "plan.json")
-    html = build_report(
-        missing=json.loads(counts.read_text(encoding="utf-8")) if counts.exists() else {},
-        plan=plan,
-        runs=read_runs(tables_folder),
-        experiments=read_experiments(tables_folder),
-        fits=read_fits(fit_file),
-        figures_folder=figures_folder,
-        run_link=partial(run_link, Layout(Path(plan["config"]["paths"]["results"])), output.parent),
-    )
-    output.write_text(html, encoding="utf-8")
-    print(output)
+    with progress("writing the report"):
+        html = build_report(
+            missing=json.loads(counts.read_text(encoding="utf-8")) if counts.exists() else {},
+            plan=plan,
+            runs=read_runs(tables_folder),
+            experiments=read_experiments(tables_folder),
+            fits=read_fits(fit_file),
+            figures_folder=figures_folder,
+            run_link=partial(run_link, Layout(Path(plan["config"]["paths"]["results"])), output.parent),
+        )
+        output.write_text(html, encoding="utf-8")
+    print(json.dumps({"report": str(output), "bytes": len(html.encode())}, indent=1) if as_json else output)
+    say_next(f"open {output} in a browser", unless=as_json)
 
 
 def _argument(parse: Callable[[str], Any], value: str) -> Any:

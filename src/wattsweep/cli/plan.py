@@ -6,20 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wattsweep.cli.app import app
-from wattsweep.cli.options import DEFAULT_CONFIG, ConfigFile
+from wattsweep.cli.app import app, examples
+from wattsweep.cli.options import DEFAULT_CONFIG, ConfigFile, JsonOption
+from wattsweep.cli.talking import Bar, progress, say_next, with_config, workflow_command
 
 if TYPE_CHECKING:
     from wattsweep.config import Config
     from wattsweep.datasets import DatasetFacts
-    from wattsweep.planning import FinishedRun, FinishedShard
+    from wattsweep.planning import FinishedRun, FinishedShard, Plan
     from wattsweep.runs import Layout
 
 
-@app.command()
+@app.command(epilog=examples("plan", "plan --configfile my.yaml", "plan --json --output results/plan"))
 def plan(
     configfile: ConfigFile = DEFAULT_CONFIG,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    as_json: JsonOption = False,
     output: Annotated[Path | None, typer.Option("--output", help="Folder to write the plan to.")] = None,
 ) -> None:
     """Show what a configuration asks for and what it will cost.
@@ -32,21 +33,27 @@ def plan(
     """
     from wattsweep.planning import garbage_kept
 
-    with garbage_kept():
-        print(_plan(configfile, as_json, output))
+    with progress("reading the configuration") as bar, garbage_kept():
+        words, after = _plan(configfile, as_json, output, bar)
+    print(words)
+    say_next(after, unless=as_json)
 
 
-def _plan(configfile: Path, as_json: bool, output: Path | None) -> str:
-    """Plan, keep what is to be kept, and give what is to be printed."""
+def _plan(configfile: Path, as_json: bool, output: Path | None, bar: Bar) -> tuple[str, str]:
+    """Plan, keep what is to be kept, and give what is to be printed and what to do next."""
     from wattsweep.config import load
     from wattsweep.planning import compare, describe_plan, learn, make_plan, plan_to_json, write_plan, write_prediction
     from wattsweep.runs.layout import Layout
 
     config = load(configfile)
     layout = Layout(config.paths.results)
-    planned = make_plan(config, facts_at_hand(config, layout))
+    bar.say("preparing datasets")
+    facts = facts_at_hand(config, layout)
+    bar.say("planning")
+    planned = make_plan(config, facts)
     if output is not None:
         write_plan(planned, output)
+    bar.say("learning from finished runs")
     runs, shards = _finished(layout)
     learned, predicted = learn(planned, runs, shards)
     beside = layout.results / "plan"
@@ -58,9 +65,21 @@ def _plan(configfile: Path, as_json: bool, output: Path | None) -> str:
             "finished_shards": len(shards),
         }
         write_prediction(kept, learned, predicted, fitted_on)
+    after = _next(planned, configfile)
     if as_json:
-        return json.dumps(plan_to_json(planned), indent=1)
-    return describe_plan(planned, predicted, learned, compare(planned, learned, predicted, runs, shards))
+        return json.dumps(plan_to_json(planned), indent=1), after
+    return describe_plan(planned, predicted, learned, compare(planned, learned, predicted, runs, shards)), after
+
+
+def _next(planned: "Plan", configfile: Path) -> str:
+    """What to do after a plan."""
+    if planned.shards:
+        return f"`{workflow_command(configfile)}` runs it"
+    if planned.unknown:
+        settings = planned.unknown[0].settings
+        name = f"{settings.dataset_source}:{settings.dataset}"
+        return f"`{with_config(f'prepare {name}', configfile)}` fetches a dataset, so that it can be planned"
+    return f"change size, shape or depth in {configfile}: there is no network of these"
 
 
 def facts_at_hand(config: "Config", layout: "Layout") -> "dict[tuple[str, str], DatasetFacts]":

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wattsweep.cli.app import app
-from wattsweep.cli.options import DEFAULT_CONFIG
+from wattsweep.cli.app import app, examples
+from wattsweep.cli.options import DEFAULT_CONFIG, JsonOption
 from wattsweep.cli.plan import facts_at_hand
+from wattsweep.cli.talking import progress, say_next, with_config
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 40
 
 
-@app.command()
+@app.command(epilog=examples("predict --config my.yaml", "predict --config my.yaml --output prices.csv --json"))
 def predict(
     configfile: Annotated[
         Path,
@@ -29,7 +30,7 @@ def predict(
     ] = None,
     device: Annotated[str, typer.Option("--device", help="Part of the name of the device: cpu, or a GPU's.")] = "",
     cpu_model: Annotated[str, typer.Option("--cpu-model", help="Part of the name of the CPU.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print every experiment as JSON.")] = False,
+    as_json: JsonOption = False,
     output: Annotated[
         Path | None, typer.Option("--output", help="File to write every experiment to: .csv, else Parquet.")
     ] = None,
@@ -49,13 +50,14 @@ def predict(
     layout = Layout(config.paths.results)
     path = fit_file or layout.results / "fit" / "energy_model.json"
     pair = choose_fits(read_fits(path), config.training.engine, device, cpu_model)
-    with garbage_kept():
+    with progress("planning"), garbage_kept():
         plan = make_plan(config, facts_at_hand(config, layout))
     if not plan.experiments:
         raise AnalysisError(f"{configfile} plans no experiment whose data are at hand: see `wattsweep plan`")
     experiments = planned_experiments(plan)
     fitting = trained_by(experiments, pair.group)
-    found = predict_runs(pair, experiments[fitting])
+    with progress("predicting"):
+        found = predict_runs(pair, experiments[fitting])
     notes = []
     if len(plan.unknown):
         notes.append(f"{len(plan.unknown):,} experiments on data that are not at hand are left out")
@@ -68,6 +70,7 @@ def predict(
         print(json.dumps(json.loads(found.to_json(orient="records")), indent=1))
     else:
         print("\n".join(_described(found, pair, path, notes)))
+    say_next(f"`{with_config('plan', configfile)}` says how many jobs and hours that is", unless=as_json)
 
 
 def _described(found: "pd.DataFrame", pair: "FitPair", path: Path, notes: list[str]) -> list[str]:

@@ -1,17 +1,34 @@
 """The commands about published data sets: `import`, `export`, and `standardise`, which makes runs comparable."""
 
+import json
 import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wattsweep.cli.app import app
+from wattsweep.cli.app import EXIT_ERROR, app, examples
+from wattsweep.cli.options import JsonOption
+from wattsweep.cli.talking import Bar, progress, say_next
 from wattsweep.errors import AnalysisError
 
-import_app = typer.Typer(help="Bring a published data set into our tables.", no_args_is_help=True)
-export_app = typer.Typer(help="Write our tables as a published data set has them.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from wattsweep.analysis.quality import Quality
+    from wattsweep.analysis.standardisation import Standardised
+
+import_app = typer.Typer(
+    help="Bring a published data set into our tables.",
+    epilog=examples("import butter oedi/5708"),
+    no_args_is_help=True,
+)
+export_app = typer.Typer(
+    help="Write our tables as a published data set has them.",
+    epilog=examples("export butter --tables results/tables"),
+    no_args_is_help=True,
+)
 app.add_typer(import_app, name="import")
 app.add_typer(export_app, name="export")
 
@@ -47,7 +64,9 @@ References = Annotated[
 ]
 
 
-@import_app.command("butter-e")
+@import_app.command(
+    "butter-e", epilog=examples("import butter-e oedi/5991", "import butter-e oedi/5991 --join interval")
+)
 def import_butter_e(
     folder: Annotated[Path, typer.Argument(help="Folder with the files of OEDI 5991, unpacked.")],
     output: Annotated[Path, typer.Option("--output", help="Where the tables go.")] = Path("results/butter-e/tables"),
@@ -62,101 +81,162 @@ def import_butter_e(
     ] = False,
     overhead: Overhead = OverheadName.AUTO,
     reference: References = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Import BUTTER-E (OEDI 5991).
 
     Joins the runs with the power readings and prints the published table of reasons beside its own counts; then flags
     runs by the quality rules and standardises their energies.
-
-    Example: wattsweep import butter-e ~/oedi/5991 --join interval
     """
     from wattsweep.importers import import_butter_e
 
-    report = import_butter_e(
-        folder,
-        output,
-        join=join.value,
-        min_coverage=min_coverage,
-        with_summary=not no_summary,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
-    )
-    print(report.describe())
-    print()
-    _judge_and_standardise(output, overhead, reference)
-    print(f"\n{output}")
+    with progress("importing BUTTER-E") as bar:
+        report = import_butter_e(
+            folder,
+            output,
+            join=join.value,
+            min_coverage=min_coverage,
+            with_summary=not no_summary,
+            say=_say(bar),
+        )
+        judged = _judged(output, overhead, reference, bar)
+    if as_json:
+        print(json.dumps({"tables": str(output), "import": report.to_json()} | judged.to_json(), indent=1))
+    else:
+        print(f"{report.describe()}\n\n{judged.describe()}\n\n{output}")
+    judged.end()
+    model = output.parent / "fit" / "energy_model.json"
+    say_next(f"`wattsweep fit --tables {output} --output {model}` fits the energy model", unless=as_json)
 
 
-@import_app.command("butter")
+@import_app.command(
+    "butter", epilog=examples("import butter oedi/5708", "import butter oedi/5708 --output again --json")
+)
 def import_butter(
     folder: Annotated[Path, typer.Argument(help="Folder with runs, summaries or both of OEDI 5708, unpacked.")],
     output: Annotated[Path, typer.Option("--output", help="Where the tables go.")] = Path("results/butter/tables"),
+    as_json: JsonOption = False,
 ) -> None:
     """Import BUTTER (OEDI 5708).
 
     Its runs become runs.parquet, experiments.parquet and epochs/; its summaries curves/, and experiments where there
     are no runs of them. BUTTER has no power.
-
-    Example: wattsweep import butter ~/oedi/5708/primary_sweep_summary
     """
     from wattsweep.importers import import_butter
 
-    print(import_butter(folder, output).describe())
-    print(output)
+    with progress("importing BUTTER"):
+        report = import_butter(folder, output)
+    document = {"tables": str(output), "import": report.to_json()}
+    print(json.dumps(document, indent=1) if as_json else f"{report.describe()}\n{output}")
+    say_next("BUTTER has no power, so no energy: docs/published-data.md says what is in the tables", unless=as_json)
 
 
-@export_app.command("butter")
+@export_app.command(
+    "butter", epilog=examples("export butter", "export butter --tables results/tables --output ours --json")
+)
 def export_butter(
     tables: Annotated[Path, typer.Option("--tables", help="Folder of the tables.")] = Path("results/tables"),
     output: Annotated[Path, typer.Option("--output", help="Where the files go.")] = Path("results/butter-export"),
+    as_json: JsonOption = False,
 ) -> None:
     """Write our tables in BUTTER's two schemas.
 
     all_repetitions/ has a row per run, complete_summary/ one per experiment, both as Hive-partitioned Parquet. Energies
     have no place in them.
-
-    Example: wattsweep export butter --tables results/tables --output /scratch/ours-as-butter
     """
     from wattsweep.importers import export_butter
 
-    counts = export_butter(tables, output)
+    with progress("exporting to BUTTER's schemas"):
+        counts = export_butter(tables, output)
+    if as_json:
+        print(json.dumps(asdict(counts) | {"folder": str(output)}, indent=1))
+        return
     aside = f"; {counts.without_curves} runs have no curves and are not in it" if counts.without_curves else ""
     print(f"{counts.runs} runs of {counts.experiments} experiments in {output}{aside}")
+    say_next(f"`wattsweep import butter {output}` reads it back")
 
 
-@app.command()
+@app.command(epilog=examples("standardise results/tables", "standardise results/tables --overhead none --json"))
 def standardise(
     tables: Annotated[Path, typer.Argument(help="Folder of the tables, ours or imported ones.")],
     overhead: Overhead = OverheadName.AUTO,
     reference: References = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Flag runs by the quality rules and make their energies comparable.
 
     Writes quality.parquet, standardised_runs.parquet and standardised_experiments.parquet beside the tables, and prints
     what was assumed. No run is deleted.
-
-    Example: wattsweep standardise results/tables
     """
-    _judge_and_standardise(tables, overhead, reference)
+    with progress("judging runs") as bar:
+        judged = _judged(tables, overhead, reference, bar)
+    print(json.dumps({"tables": str(tables)} | judged.to_json(), indent=1) if as_json else judged.describe())
+    judged.end()
+    say_next(f"standardised_experiments.parquet in {tables} has the energies", unless=as_json)
 
 
-def _judge_and_standardise(tables: Path, overhead: OverheadName, reference: list[str] | None) -> None:
+@dataclass(frozen=True)
+class _Judged:
+    """Flags of runs and their standardised energies, or why there are none."""
+
+    quality: "Quality"
+    standardised: "Standardised | None"
+    reason: str = ""
+
+    def describe(self) -> str:
+        words = "" if self.standardised is None else f"\n\n{self.standardised.describe()}"
+        return self.quality.describe() + words
+
+    def to_json(self) -> dict[str, Any]:
+        kept = int(self.quality.kept.sum())
+        document: dict[str, Any] = {"runs": len(self.quality.run_ids), "kept": kept, "flags": self.quality.counts()}
+        if self.standardised is None:
+            return document | {"standardised": None, "reason": self.reason}
+        done = self.standardised
+        return document | {
+            "standardised": {
+                "runs": len(done.runs),
+                "experiments": len(done.experiments),
+                "references": dict(done.references),
+                "type_idle_w": {name: float(watts) for name, watts in done.type_idle_w.items()},
+                "overhead": {
+                    name: {"joules": float(joules), "seconds": float(seconds), "basis": basis}
+                    for name, (joules, seconds, basis) in done.overhead.items()
+                },
+                "checks": [{"holds": bool(one.holds), "words": one.words} for one in done.checks],
+            }
+        }
+
+    def end(self) -> None:
+        """End the command with status 1 where nothing was standardised."""
+        if self.standardised is None:
+            print(f"Not standardised: {self.reason}", file=sys.stderr)
+            raise typer.Exit(EXIT_ERROR)
+
+
+def _judged(tables: Path, overhead: OverheadName, reference: list[str] | None, bar: Bar) -> _Judged:
+    """Flag the runs of a tables' folder, standardise them, and write both beside them."""
     from wattsweep.analysis.quality import judge, write_quality
     from wattsweep.analysis.standardisation import read_nodes, standardise, write_standardised
     from wattsweep.tables import read_runs
 
     references = dict(_reference(text) for text in reference or [])
+    bar.say("judging runs")
     runs = read_runs(tables)
     quality = judge(runs)
     write_quality(quality, tables)
-    print(quality.describe())
-    print()
+    bar.say("standardising energies")
     try:
         done = standardise(runs, quality, read_nodes(tables), overhead=overhead.value, references=references)
     except AnalysisError as error:
-        print(f"Not standardised: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+        return _Judged(quality, None, str(error))
     write_standardised(done, tables)
-    print(done.describe())
+    return _Judged(quality, done)
+
+
+def _say(bar: Bar) -> Callable[[str], None]:
+    """Tell how far an import is: by the bar where there is one, else a line each time."""
+    return bar.say if bar.shown else lambda line: print(line, file=sys.stderr, flush=True)
 
 
 def _reference(text: str) -> tuple[str, str]:

@@ -6,17 +6,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wattsweep.cli.app import app
-from wattsweep.cli.options import DEFAULT_CONFIG, ConfigFile
+from wattsweep.cli.app import app, examples
+from wattsweep.cli.options import DEFAULT_CONFIG, ConfigFile, JsonOption
+from wattsweep.cli.talking import progress, say_next, with_config
 
 if TYPE_CHECKING:
     from wattsweep.runs import RunRecord
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "inspect results/runs/*/*/RUN.h5",
+        "inspect results/runs/*/*/RUN.h5 --json",
+        "inspect results/packed/SHARD.h5",
+    )
+)
 def inspect(
     file: Annotated[Path, typer.Argument(help="A run file, or a packed shard (.h5).")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print its facts as JSON.")] = False,
+    as_json: JsonOption = False,
     run_id: Annotated[str | None, typer.Option("--run", help="The run of a packed shard to show.")] = None,
 ) -> None:
     """Validate a run file and show it.
@@ -30,15 +37,18 @@ def inspect(
     if run_id is None and is_packed(file):
         facts = facts_in(file)
         print(json.dumps([one.to_json() for one in facts], indent=1) if as_json else describe_packed(facts))
+        say_next(f"`wattsweep inspect {file} --run RUN` shows one of them", unless=as_json)
         return
     record = _record(file, run_id)
     print(json.dumps(run_facts(record), indent=1) if as_json else describe_run(record))
+    say_next("with --json it says more; in Python `wattsweep.runs.read_run` reads all of it", unless=as_json)
 
 
-@app.command()
+@app.command(epilog=examples("pack", "pack SHARD --json"))
 def pack(
     shards: Annotated[list[str] | None, typer.Argument(help="Ids of finished shards; all of them without.")] = None,
     configfile: ConfigFile = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
     """Pack the run files of finished shards.
 
@@ -48,24 +58,32 @@ def pack(
     from wattsweep.config import load
     from wattsweep.errors import LeaseError
     from wattsweep.runs import Layout
-    from wattsweep.runs.packing import finished_shards, pack_shard, write_index
+    from wattsweep.runs.packing import PackedShard, finished_shards, pack_shard, write_index
 
     config = load(configfile)
     layout = Layout(config.paths.results)
-    n_packed = n_removed = 0
     chosen = shards or finished_shards(layout)
+    done: list[PackedShard] = []
+    left: dict[str, str] = {}
     try:
-        for shard_id in chosen:
-            try:
-                done = pack_shard(layout, shard_id)
-            except LeaseError as error:
-                print(f"left alone: {error}")
-                continue
-            n_packed += done.packed
-            n_removed += done.removed
+        with progress("packing shards", len(chosen)) as bar:
+            for shard_id in chosen:
+                try:
+                    done.append(pack_shard(layout, shard_id))
+                except LeaseError as error:
+                    left[shard_id] = str(error)
+                bar.step(1)
     finally:
         write_index(layout)
+    n_packed, n_removed = sum(one.packed for one in done), sum(one.removed for one in done)
+    if as_json:
+        counts = {"shards": len(chosen), "packed": n_packed, "removed": n_removed, "left_alone": left}
+        print(json.dumps(counts | {"folder": str(layout.packed)}, indent=1))
+        return
+    for reason in left.values():
+        print(f"left alone: {reason}")
     print(f"{len(chosen)} shards: {n_packed} runs packed, {n_removed} run files removed; {layout.packed}")
+    say_next(f"go on as before; `{with_config('status', configfile)}` and the tables read packed runs too")
 
 
 def _record(file: Path, run_id: str | None) -> "RunRecord":

@@ -4,12 +4,14 @@ import json
 import shutil
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wattsweep.cli.app import app
-from wattsweep.cli.options import OptionalConfigFile, duration, results_folder
+from wattsweep.cli.app import app, examples
+from wattsweep.cli.options import DEFAULT_CONFIG, OptionalConfigFile, duration, results_folder
+from wattsweep.cli.talking import progress, say_next, with_config, workflow_command
 
 if TYPE_CHECKING:
     from wattsweep.runs.status import Status
@@ -18,7 +20,7 @@ EVERY_S, EVERY_IN_A_LOG_S = 2.0, 60.0
 LINE_UP_AND_CLEARED = "\x1b[A\x1b[2K"
 
 
-@app.command()
+@app.command(epilog=examples("status", "status --json", "status --watch --every 10s"))
 def status(
     configfile: OptionalConfigFile = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on until every shard is finished.")] = False,
@@ -41,12 +43,28 @@ def status(
     every_s = default_s if every is None else duration("--every", every, least=0.1)
     layout = Layout(results_folder(configfile))
     shown = 0
-    while True:
+    with progress("reading the plan"):
         now = read_status(layout)
+    while True:
         shown = _show(now, as_json=as_json, in_a_log=watch and not terminal, replacing=shown if terminal else 0)
         if not watch or now.finished:
-            return
+            break
         time.sleep(every_s)
+        now = read_status(layout)
+    say_next(_next(now, layout.results, configfile or DEFAULT_CONFIG), unless=as_json)
+
+
+def _next(now: "Status", results: Path, configfile: Path) -> str:
+    """What to do at this point of a sweep."""
+    if now.total.failed:
+        return f"{results / 'failures'} has the tracebacks of runs that failed; to try one again, remove its folder"
+    if now.finished and (results / "report.html").exists():
+        return f"open {results / 'report.html'} in a browser"
+    if now.finished:
+        return f"`{workflow_command(configfile)}` makes tables, figures and the report of it"
+    if now.shards["running"]:
+        return f"`{with_config('status --watch', configfile)}` goes on saying it"
+    return f"`{workflow_command(configfile)}` goes on with it"
 
 
 def _show(now: "Status", *, as_json: bool, in_a_log: bool, replacing: int) -> int:

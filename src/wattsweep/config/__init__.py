@@ -1,6 +1,8 @@
 """The configuration: one pydantic model per block of config.yaml.
 
 - `load(path)` reads a file, `parse(document)` takes what YAML gave; both raise `ConfigError` with every mistake.
+- `explaining` says what a key means, `comparing` what differs between two configurations.
+- `starting` writes a configuration to begin with, `checkout` finds presets and the schema.
 - `reference.schema()` and `reference.page()` generate the JSON schema and the reference page.
 """
 

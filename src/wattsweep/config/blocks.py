@@ -38,6 +38,7 @@ class TrainingConfig(Block):
     threads: Annotated[Integer, Field(ge=1)] = Field(
         default=1,
         description="CPU threads that TensorFlow may use; one more draws the next epochs' row orders.",
+        json_schema_extra={"unit": "threads"},
     )
 
     @model_validator(mode="after")
@@ -71,7 +72,9 @@ class SchedulingConfig(Block):
         description="The longest wall time that a job asks for, such as the limit of the partition; `null` for none. A "
         "shard that is not done by then goes on in its next job.",
     )
-    memory_mb: Annotated[Integer, Field(ge=500)] = Field(default=4000, description="Memory that a job asks for, in MB.")
+    memory_mb: Annotated[Integer, Field(ge=500)] = Field(
+        default=4000, description="Memory that a job asks for, in MB.", json_schema_extra={"unit": "MB"}
+    )
     partition: str | None = Field(default=None, description="Slurm partition.")
     gres: str | None = Field(
         default=None,
@@ -94,6 +97,7 @@ class SchedulingConfig(Block):
         description="Runs that a node may train at one time: jobs that share it, or shards that `profiles/local` "
         "trains side by side. Above 1 jobs ask for no node of their own, and every run is marked as trained on a "
         "shared node, since its energy holds that of the others.",
+        json_schema_extra={"unit": "runs"},
     )
     lease_wait_s: Duration = Field(
         default=3600.0,
@@ -124,7 +128,7 @@ class AnalysisConfig(Block):
     confidence: Share = Field(default=0.95, description="Confidence of the intervals.")
     seed: Annotated[Integer, Field(ge=0)] = Field(default=0, description="Seed of folds and resamples.")
     hardware: list[str] = Field(
-        default_factory=list,
+        default=[],
         description="Profiles of the nodes that train, for the levels of their memory: `eagle-cpu`, `eagle-gpu`, "
         "`this`, or paths of YAML files (docs/energy-model.md). A node that none describes is taken to be as the one "
         "that fits.",

@@ -107,8 +107,15 @@ class ReplayConfig(Block):
 class SimulatedConfig(Block):
     """The simulated BMC: watts = idle + slope x the node's CPU use. Its numbers are marked as simulated everywhere."""
 
-    idle_w: float = Field(default=100.0, ge=0, description="Power at no CPU use, in W.")
-    slope_w: float = Field(default=150.0, ge=0, description="Power added at full CPU use of the node, in W.")
+    idle_w: float = Field(
+        default=100.0, ge=0, description="Power at no CPU use, in W.", json_schema_extra={"unit": "W"}
+    )
+    slope_w: float = Field(
+        default=150.0,
+        ge=0,
+        description="Power added at full CPU use of the node, in W.",
+        json_schema_extra={"unit": "W"},
+    )
     refresh_s: Duration = Field(
         default=1.0, gt=0, alias="refresh", description="Time between two updates of the simulated reading."
     )

@@ -64,6 +64,7 @@ class PowerConfig(Block):
         default=1000,
         ge=1,
         description="Most repetitions that a block is extended to, whatever its training time.",
+        json_schema_extra={"unit": "runs"},
     )
     idle_window_s: Duration = Field(
         default=10.0,
@@ -88,6 +89,7 @@ class PowerConfig(Block):
         alias="plausible",
         description="Lowest and highest power in W that the node can draw; readings outside are excluded and counted, "
         "and wraps of counters are told apart by it.",
+        json_schema_extra={"unit": "W"},
     )
     stale_after_s: Duration | None = Field(
         default=120.0,
@@ -101,6 +103,7 @@ class PowerConfig(Block):
         ge=0,
         alias="carbon_intensity",
         description="Emissions of the node's electricity in gCO2e/kWh; with it, tables have kgCO2e beside joules.",
+        json_schema_extra={"unit": "gCO2e/kWh"},
     )
     pue: float = Field(
         default=1.0,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -28,18 +28,33 @@ class PowersOfTwo(Block):
         """The powers, smallest first."""
         first, last = self.powers_of_two
         if not 0 <= first <= last <= 62:
-            raise ValueError(f"powers_of_two: [{first}, {last}] is not an increasing pair of exponents from 0 to 62")
+            pair = f"powers_of_two: [{first}, {last}]"
+            raise ValueError(f"{pair} is not an increasing pair of exponents from 0 to 62{_exponents(first, last)}")
         return [2**exponent for exponent in range(first, last + 1, self.step)]
+
+
+def _exponents(first: int, last: int) -> str:
+    """The exponents that may have been meant, as part of a sentence."""
+    first, last = sorted((first, last))
+    if 0 <= first <= last <= 62:
+        return f": write [{first}, {last}]"
+    if 0 < first <= last and first & (first - 1) == 0 and last & (last - 1) == 0:
+        return f": {first} is 2^{first.bit_length() - 1}, so write [{first.bit_length() - 1}, {last.bit_length() - 1}]"
+    return ", such as [6, 14]"
 
 
 def expand_axis(value: Any) -> Any:
     """The list of values that an axis of the config stands for; raises ValueError for an empty list."""
     if isinstance(value, dict):
-        return PowersOfTwo.model_validate(value).values()
+        try:
+            powers = PowersOfTwo.model_validate(value)
+        except ValidationError:
+            raise ValueError("a mapping here is `powers_of_two: [6, 14]`, perhaps with `step: 2`") from None
+        return powers.values()
     if not isinstance(value, list):
         return [value]
     if not value:
-        raise ValueError("an axis needs at least one value")
+        raise ValueError("an axis needs at least one value; give one, or leave out a key that has a default")
     return value
 
 
@@ -81,7 +96,7 @@ Axis = Annotated[list[T], AxisForms(powers_of_two=False), BeforeValidator(expand
 IntegerAxis = Annotated[list[T], AxisForms(powers_of_two=True), BeforeValidator(expand_axis)]
 
 Integer = Annotated[int, Field(strict=True)]
-Number = Annotated[float, BeforeValidator(refuse_boolean), Field(allow_inf_nan=False)]
+NotBoolean = BeforeValidator(refuse_boolean)
 Shape = Annotated[str, AfterValidator(known_shape), Field(json_schema_extra={"enum": list(SHAPES)})]
 Dataset = Annotated[str, AfterValidator(known_dataset)]
 
@@ -89,10 +104,10 @@ Size = Annotated[Integer, Field(ge=2**5, le=2**27)]
 Depth = Annotated[Integer, Field(ge=2, le=20)]
 Count = Annotated[Integer, Field(ge=1)]
 BatchSize = Annotated[Integer, Field(ge=1, le=4096)]
-Rate = Annotated[Number, Field(gt=0)]
-Noise = Annotated[Number, Field(ge=0, lt=1)]
-Penalty = Annotated[Number, Field(ge=0)]
-Share = Annotated[Number, Field(gt=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False), NotBoolean]
+Noise = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), NotBoolean]
+Penalty = Annotated[float, Field(ge=0, allow_inf_nan=False), NotBoolean]
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), NotBoolean]
 
 
 class Hypercube(Block):
@@ -102,10 +117,18 @@ class Hypercube(Block):
         description="Names of datasets: `digits`, `bundled:digits`, `pmlb:529_pollen`, `synthetic:classes_1000x8x5`."
     )
     shape: Axis[Shape] = Field(description="How layer widths follow from depth and size.")
-    size: IntegerAxis[Size] = Field(description="Wanted number of trainable parameters, 2^5 to 2^27.")
-    depth: IntegerAxis[Depth] = Field(description="Number of dense layers, the output layer included, 2 to 20.")
-    epochs: IntegerAxis[Count] = Field(default=[3000], description="Passes over the training rows.")
-    batch_size: IntegerAxis[BatchSize] = Field(default=[256], description="Rows of a minibatch.")
+    size: IntegerAxis[Size] = Field(
+        description="Wanted number of trainable parameters, 2^5 to 2^27.", json_schema_extra={"unit": "parameters"}
+    )
+    depth: IntegerAxis[Depth] = Field(
+        description="Number of dense layers, the output layer included, 2 to 20.", json_schema_extra={"unit": "layers"}
+    )
+    epochs: IntegerAxis[Count] = Field(
+        default=[3000], description="Passes over the training rows.", json_schema_extra={"unit": "epochs"}
+    )
+    batch_size: IntegerAxis[BatchSize] = Field(
+        default=[256], description="Rows of a minibatch.", json_schema_extra={"unit": "rows"}
+    )
     learning_rate: Axis[Rate] = Field(default=[1e-4], description="Step size of the optimizer.")
     optimizer: Axis[Optimizer] = Field(default=["adam"], description="Rule that turns gradients into steps.")
     momentum: Axis[Noise] = Field(
@@ -129,7 +152,9 @@ class Hypercube(Block):
         "else its CPU. A shard is for one of them.",
     )
     test_split: Axis[Share] = Field(default=[0.2], description="Share of the rows kept for testing.")
-    repetitions: Count = Field(default=1, description="Runs of each experiment, each with its own seed.")
+    repetitions: Count = Field(
+        default=1, description="Runs of each experiment, each with its own seed.", json_schema_extra={"unit": "runs"}
+    )
 
     @model_validator(mode="after")
     def _adam_has_no_momentum(self) -> Self:

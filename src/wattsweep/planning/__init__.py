@@ -5,6 +5,7 @@
 - `forecast(plan)` gives its costs by the book, `learn(plan, runs, shards)` by what is finished; `compare` sets
   predicted against actual; `write_prediction` keeps it beside the plan, and `wall_times` is what jobs ask for.
 - `describe_plan` is all of it as text; `predict_run_s` predicts the training time of one run by the book.
+- `overview` (module of that name) counts what a configuration asks for, before anything is read or prepared.
 """
 
 from wattsweep.planning.files import plan_to_json, read_plan, read_shard, read_shards, write_plan
