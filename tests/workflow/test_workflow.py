@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.report.support_crate import checked
 from wattsweep.runs import RunRecord, read_run
 
 pytestmark = pytest.mark.slow
@@ -46,9 +47,20 @@ class Project:
         self.folder = folder
         self.repository = repository
 
-    def configure(self, *, scheduling: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> None:
+    def configure(
+        self,
+        *,
+        scheduling: Mapping[str, Any] = MappingProxyType({}),
+        publication: Mapping[str, Any] = MappingProxyType({}),
+        **changes: Any,
+    ) -> None:
         scheduling = {"shard_wall_time": "1 min", **scheduling}
-        document = {"sweeps": {"tiny": GRID | changes}, "power": POWER, "scheduling": scheduling}
+        document = {
+            "sweeps": {"tiny": GRID | changes},
+            "power": POWER,
+            "scheduling": scheduling,
+            "publication": dict(publication),
+        }
         (self.folder / "config.yaml").write_text(yaml.safe_dump(document))
 
     def command(self, *arguments: str) -> list[str]:
@@ -121,8 +133,19 @@ def test_from_config_to_report_and_again(project: Project) -> None:
     before = stamps(project)
     assert len(project.runs()) >= 8 * 2
 
+    card = checked(project.folder / "results")
+    assert "simulated power, not a measurement" in card["./"]["measurementTechnique"]
+    assert {"runs/", "report.html", "fit/energy_model.json", "figures/energy_per_datum.png"} <= card.keys()
+    assert "name a license in publication.license" in output
+
     assert "Nothing to be done" in project.succeed()
     assert stamps(project) == before
+
+    project.configure(publication={"license": "CC-BY-4.0"})
+    output = project.succeed()
+    assert "rule data_card" in output
+    assert not [rule for rule in ("plan", "shard", "tables", "figures", "report") if f"rule {rule}:" in output]
+    assert checked(project.folder / "results")["./"]["license"] == {"@id": "https://spdx.org/licenses/CC-BY-4.0"}
 
     project.configure(depth=[2, 3])
     project.succeed()
