@@ -12,7 +12,10 @@ Entity = dict[str, Any]
 
 SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 ROOT = {"name", "description", "datePublished", "license", "hasPart"}
-TYPES = {"CreateAction", "CreativeWork", "Dataset", "File", "Person", "PropertyValue", "SoftwareApplication"}
+TYPES = {
+    *("CreateAction", "CreativeWork", "Dataset", "File", "Organization", "Person", "PropertyValue"),
+    "SoftwareApplication",
+}
 TOLD_OF = ("report.html", "figures/*", "fit/*", "tables/*", "tables/*/**/*")
 
 
@@ -39,7 +42,7 @@ def _flat(value: Any) -> bool:
     """Whether a value is text or a reference, or a list of several."""
     if isinstance(value, list):
         return len(value) > 1 and all(_flat(one) and not isinstance(one, list) for one in value)
-    return isinstance(value, str) and value != "" or isinstance(value, dict) and value.keys() == {"@id"}
+    return (isinstance(value, str) and value != "") or (isinstance(value, dict) and value.keys() == {"@id"})
 
 
 def _references(entity: Entity) -> Iterator[str]:
@@ -72,5 +75,5 @@ def _check_files(entities: dict[str, Entity], results: Path) -> None:
         assert entities[part]["contentSize"] == str(path.stat().st_size)
         assert entities[part]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
         assert "/" in entities[part]["encodingFormat"]
-    there = {path for pattern in TOLD_OF for path in results.glob(pattern) if path.is_file()}
+    there = {path for pattern in TOLD_OF for path in results.glob(pattern) if path.is_file() and path.name[0] != "."}
     assert there - named == set()

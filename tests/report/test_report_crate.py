@@ -105,12 +105,17 @@ def test_power_of_several_origins_is_told_apart(tmp_path: Path) -> None:
 
 def test_authors_license_and_doi_stand_in_the_card(tmp_path: Path) -> None:
     found = card(
-        make_results(tmp_path), authors=[ADA, "Charles Babbage"], license="CC-BY-4.0", doi="10.5281/zenodo.1234567"
+        make_results(tmp_path),
+        authors=[ADA, "Charles Babbage"],
+        publisher="A Laboratory",
+        license="CC-BY-4.0",
+        doi="10.5281/zenodo.1234567",
     )
     root = found["./"]
     assert root["author"] == [{"@id": "https://orcid.org/0000-0002-1825-0097"}, {"@id": "#author/Charles%20Babbage"}]
     assert found["https://orcid.org/0000-0002-1825-0097"]["name"] == "Ada Lovelace"
     assert root["license"] == {"@id": "https://spdx.org/licenses/CC-BY-4.0"}
+    assert found[root["publisher"]["@id"]]["name"] == "A Laboratory"
     assert root["identifier"] == "https://doi.org/10.5281/zenodo.1234567"
 
 

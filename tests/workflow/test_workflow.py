@@ -210,6 +210,16 @@ def test_a_named_configuration_stands_alone(project: Project) -> None:
     assert list(plan["sweeps"]) == ["other"]
 
 
+def test_braces_in_an_address_are_the_nodes_and_no_wildcard(project: Project) -> None:
+    document = yaml.safe_load((project.folder / "config.yaml").read_text())
+    address = "{node}-bmc.example.org"
+    document["power"] = {"source": "ipmi", "ipmi": {"address": address}}
+    (project.folder / "config.yaml").write_text(yaml.safe_dump(document))
+    project.succeed("--until", "resolve_config")
+    resolved = json.loads((project.folder / "results/plan/config.json").read_text())
+    assert resolved["power"]["ipmi"]["address"] == address
+
+
 def test_only_shards_for_gpus_ask_for_one(project: Project) -> None:
     project.configure(hardware=["cpu", "gpu"])
     project.succeed("--until", "plan")

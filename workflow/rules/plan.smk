@@ -8,8 +8,9 @@ rule resolve_config:
         f"{RESULTS}/logs/resolve_config.log",
     localrule: True
     params:
-        # Who publishes the results is of the data card alone: nothing else is made again for it.
-        config=CONFIG.model_dump_json(
+        # A function's value keeps its braces: those of `{node}-bmc.example.org` are no wildcard. Who publishes the results
+        # is of the data card alone: nothing else is made again for it.
+        config=lambda wildcards: CONFIG.model_dump_json(
             by_alias=True, indent=1, exclude={"publication"}
         ),
     run:

@@ -65,6 +65,7 @@ class PublicationConfig(Block):
         description="Who made them, in order: names, each with its ORCID after it where there is one, as in `Ada "
         "Lovelace 0000-0002-1825-0097`.",
     )
+    publisher: str | None = Field(default=None, min_length=1, description="The institution that publishes them.")
     license: License | None = Field(
         default=None,
         description="How they may be used: an SPDX identifier such as `CC-BY-4.0`, or the URL of a license. Without it "

@@ -47,8 +47,8 @@ NO_LICENSE = {
     "description": "The configuration of these results names no license: ask those who made them.",
 }
 REMEDY = (
-    "publication.license is not set, so the data card says that no license was named. Name one before you publish these "
-    "results, such as CC-BY-4.0; only the data card is then written again."
+    "publication.license is not set, so the data card says that no license was named. Name one, such as CC-BY-4.0, "
+    "before you publish these results; only the data card is then written again."
 )
 
 
@@ -75,6 +75,7 @@ def make_crate(results: Path, publication: PublicationConfig, published: date) -
     datasets = _datasets(plan["datasets"])
     software = _software(runs)
     authors = [_author(author) for author in publication.authors]
+    publishers = [_publisher(publication.publisher)] if publication.publisher else []
     terms = _license(publication.license)
     training = _training(runs, software, datasets)
     root = {
@@ -91,6 +92,8 @@ def make_crate(results: Path, publication: PublicationConfig, published: date) -
     }
     if authors:
         root["author"] = several([reference(author) for author in authors])
+    if publishers:
+        root["publisher"] = several([reference(publisher) for publisher in publishers])
     if publication.doi:
         root["identifier"] = f"https://doi.org/{publication.doi}"
     descriptor = {
@@ -99,7 +102,7 @@ def make_crate(results: Path, publication: PublicationConfig, published: date) -
         "about": {"@id": "./"},
         "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
     }
-    context = [*authors, terms, training, *software, *datasets]
+    context = [*authors, *publishers, terms, training, *software, *datasets]
     return {"@context": CONTEXT, "@graph": [descriptor, root, *files, *folders, *context, *columns]}
 
 
@@ -146,8 +149,8 @@ def _datasets(datasets: Mapping[str, Mapping[str, Any]]) -> list[Entity]:
             "@id": f"#{quote(f'dataset/{name}')}",
             "@type": "CreativeWork",
             "name": name,
-            "description": f"Trained as {facts['task']}: {facts['n_observations']:,} rows, {facts['n_inputs']:,} feature "
-            "columns after encoding. The checksum is that of the arrays.",
+            "description": f"Trained as {facts['task']}: {facts['n_observations']:,} rows, {facts['n_inputs']:,} "
+            "feature columns after encoding. The checksum is that of the arrays.",
             "sha256": facts["sha256"],
         }
         for name, facts in datasets.items()
@@ -155,7 +158,7 @@ def _datasets(datasets: Mapping[str, Mapping[str, Any]]) -> list[Entity]:
 
 
 def _software(runs: pd.DataFrame) -> list[Entity]:
-    """wattsweep in every version and commit that trained, with the versions of what it stands on."""
+    """Wattsweep in every version and commit that trained, with the versions of what it stands on."""
     entities = []
     columns = ["wattsweep_version", "git_commit", *REQUIREMENTS]
     for (version, commit), group in runs[columns].fillna("").groupby(["wattsweep_version", "git_commit"]):
@@ -193,7 +196,7 @@ def _training(runs: pd.DataFrame, software: list[Entity], datasets: list[Entity]
         "name": "Training of the networks while the power of their nodes was read",
         "description": f"On {counted(runs['host'].nunique(), 'node')}: {kinds or 'none'}.",
         "instrument": several([reference(one) for one in software]),
-        "object": [{"@id": "plan/config.json"}, *(reference(one) for one in datasets)],
+        "object": several([{"@id": "plan/config.json"}, *(reference(one) for one in datasets)]),
         "result": {"@id": "./"},
     }
     if not runs.empty:
@@ -208,11 +211,20 @@ def _author(author: str) -> Entity:
     return {"@id": identity, "@type": "Person", "name": name}
 
 
+def _publisher(name: str) -> Entity:
+    return {"@id": f"#{quote(f'publisher/{name}')}", "@type": "Organization", "name": name}
+
+
 def _license(name: str | None) -> Entity:
     if name is None:
         return dict(NO_LICENSE)
     url = name if "://" in name else f"https://spdx.org/licenses/{name}"
-    return {"@id": url, "@type": "CreativeWork", "name": name, "description": f"These results may be used under {name}."}
+    return {
+        "@id": url,
+        "@type": "CreativeWork",
+        "name": name,
+        "description": f"The results are under {name}.",
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -62,7 +62,7 @@ FOLDERS = (
     Folder(
         "runs", "Run files", "An HDF5 file for each run: settings, metrics at every epoch, energies, the power trace."
     ),
-    Folder("packed", "Packed runs", "An HDF5 file for each shard, with a group per run that holds what a run file does."),
+    Folder("packed", "Packed runs", "An HDF5 file for each shard, with a group per run that is as a run file."),
     Folder("traces", "Traces", "What the recorders wrote, as read, in CSV."),
     Folder("datasets", "Datasets", "The arrays that were trained on, in NumPy's format."),
     Folder("failures", "Failures", "The tracebacks of runs that failed, in JSON."),
@@ -100,7 +100,7 @@ def folder_entities(results: Path, power: str | list[str]) -> list[Entity]:
     for folder in FOLDERS:
         sizes = list(_sizes(results / folder.path))
         if sizes:
-            entity = {
+            entity: Entity = {
                 "@id": f"{folder.path}/",
                 "@type": "Dataset",
                 "name": folder.name,
@@ -133,7 +133,7 @@ def _file(results: Path, path: Path, kind: Kind, power: str | list[str]) -> Enti
     place = path.relative_to(results).as_posix()
     with path.open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
-    entity = {
+    entity: Entity = {
         "@id": quote(place, safe="/="),
         "@type": "File",
         "name": place,
