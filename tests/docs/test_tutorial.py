@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", ".snakemake", ".*_cache", ".hypothesis", ".coverage*", "__pycache__", "build", "data", "results"
 )
 MARK = "=== block {} ==="
-LONGEST_S = 600
+LONGEST_S = 1200
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,27 @@ def environment(folder: Path) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(folder / "src"), "PYTHONUNBUFFERED": "1"}
 
 
+def follow(script: str, folder: Path) -> str:
+    """What the session prints; nothing that it started outlives it."""
+    session = subprocess.Popen(
+        ["bash", "-c", script],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said, _ = session.communicate(timeout=LONGEST_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(session.pid, signal.SIGKILL)
+        raise
+    logs = "".join(path.read_text() for path in folder.rglob("results/*/logs/**/*.log"))
+    assert session.returncode == 0, said + logs
+    return said
+
+
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Followed:
     folder = tmp_path_factory.mktemp("tutorial") / "wattsweep"
@@ -63,20 +85,8 @@ def followed(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Foll
     (commands / "python").symlink_to(sys.executable)
     (commands / "activate").write_text(f'export PATH="{Path(sys.executable).parent}:$PATH"\n', encoding="utf-8")
     (folder / ".venv" / ".run").touch()
-    steps = tutorial(repository)
-    session = subprocess.run(
-        ["bash", "-c", as_script(steps)],
-        cwd=folder,
-        env=environment(folder),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=LONGEST_S,
-        check=False,
-    )
-    logs = "".join(path.read_text() for path in folder.rglob("results/*/logs/**/*.log"))
-    assert session.returncode == 0, session.stdout + logs
-    parts = re.split(re.escape(MARK).replace(r"\{\}", r"(\d+)") + "\n", session.stdout)
+    said = follow(as_script(tutorial(repository)), folder)
+    parts = re.split(re.escape(MARK).replace(r"\{\}", r"(\d+)") + "\n", said)
     return Followed(folder, dict(zip(map(int, parts[1::2]), parts[2::2], strict=True)))
 
 
