@@ -5,15 +5,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
-SOURCES := src tests benchmarks
+SOURCES := src tests benchmarks docs
 # Half of the tests wait, for a meter or for Slurm; more at one time would disturb those that measure.
 TESTS_AT_ONCE ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types coverage reference lock clean
+.PHONY: help setup run test lint format types coverage docs reference lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.run ## Set up .venv and run nothing
 
 run: $(VENV)/.run ## Set up, run config.yaml on this machine, print the report's path
 	$(SNAKEMAKE) --profile profiles/local --quiet rules
@@ -35,6 +37,10 @@ format: $(VENV)/.test ## Format the sources
 	$(BIN)/ruff check --fix-only $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/snakefmt workflow
+
+docs: $(VENV)/.test ## Build the documentation into build/site, warnings as errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo build/site/index.html
 
 reference: $(VENV)/.run ## Write what is generated from code: the config schema and the reference pages
 	$(BIN)/python -m wattsweep.config.reference

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-LONGEST = ("tests/slurm/", "test_workflow.py", "test_drain.py", "test_resuming.py", "test_training_memory.py")
+LONGEST = (
+    "tests/slurm/",
+    "test_workflow.py",
+    "test_tutorial.py",
+    "test_drain.py",
+    "test_resuming.py",
+    "test_training_memory.py",
+)
 """Where most of the time goes: begun first, so that no process is left with them at the end."""
 
 settings.register_profile("wattsweep", deadline=None, derandomize=True)

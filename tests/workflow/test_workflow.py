@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.report.support_crate import checked
 from wattsweep.runs import RunRecord, read_run
 
 pytestmark = pytest.mark.slow
@@ -46,9 +47,20 @@ class Project:
         self.folder = folder
         self.repository = repository
 
-    def configure(self, *, scheduling: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> None:
+    def configure(
+        self,
+        *,
+        scheduling: Mapping[str, Any] = MappingProxyType({}),
+        publication: Mapping[str, Any] = MappingProxyType({}),
+        **changes: Any,
+    ) -> None:
         scheduling = {"shard_wall_time": "1 min", **scheduling}
-        document = {"sweeps": {"tiny": GRID | changes}, "power": POWER, "scheduling": scheduling}
+        document = {
+            "sweeps": {"tiny": GRID | changes},
+            "power": POWER,
+            "scheduling": scheduling,
+            "publication": dict(publication),
+        }
         (self.folder / "config.yaml").write_text(yaml.safe_dump(document))
 
     def command(self, *arguments: str) -> list[str]:
@@ -121,8 +133,19 @@ def test_from_config_to_report_and_again(project: Project) -> None:
     before = stamps(project)
     assert len(project.runs()) >= 8 * 2
 
+    card = checked(project.folder / "results")
+    assert "simulated power, not a measurement" in card["./"]["measurementTechnique"]
+    assert {"runs/", "report.html", "fit/energy_model.json", "figures/energy_per_datum.png"} <= card.keys()
+    assert "name a license in publication.license" in output
+
     assert "Nothing to be done" in project.succeed()
     assert stamps(project) == before
+
+    project.configure(publication={"license": "CC-BY-4.0"})
+    output = project.succeed()
+    assert "rule data_card" in output
+    assert not [rule for rule in ("plan", "shard", "tables", "figures", "report") if f"rule {rule}:" in output]
+    assert checked(project.folder / "results")["./"]["license"] == {"@id": "https://spdx.org/licenses/CC-BY-4.0"}
 
     project.configure(depth=[2, 3])
     project.succeed()
@@ -185,6 +208,16 @@ def test_a_named_configuration_stands_alone(project: Project) -> None:
     project.succeed("--configfile", str(other), "--until", "plan")
     plan = json.loads((project.folder / "results/plan/plan.json").read_text())
     assert list(plan["sweeps"]) == ["other"]
+
+
+def test_braces_in_an_address_are_the_nodes_and_no_wildcard(project: Project) -> None:
+    document = yaml.safe_load((project.folder / "config.yaml").read_text())
+    address = "{node}-bmc.example.org"
+    document["power"] = {"source": "ipmi", "ipmi": {"address": address}}
+    (project.folder / "config.yaml").write_text(yaml.safe_dump(document))
+    project.succeed("--until", "resolve_config")
+    resolved = json.loads((project.folder / "results/plan/config.json").read_text())
+    assert resolved["power"]["ipmi"]["address"] == address
 
 
 def test_only_shards_for_gpus_ask_for_one(project: Project) -> None:

@@ -26,6 +26,7 @@ TABLES = f"{RESULTS}/tables"
 FIT = f"{RESULTS}/fit/energy_model.json"
 FIGURES = f"{RESULTS}/figures"
 REPORT = f"{RESULTS}/report.html"
+DATA_CARD = f"{RESULTS}/ro-crate-metadata.json"
 
 FIGURE_CATEGORIES = {
     "energy_per_datum": "Energy",

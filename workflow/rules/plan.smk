@@ -8,7 +8,11 @@ rule resolve_config:
         f"{RESULTS}/logs/resolve_config.log",
     localrule: True
     params:
-        config=CONFIG.model_dump_json(by_alias=True, indent=1),
+        # A function's value keeps its braces: those of `{node}-bmc.example.org` are no wildcard. Who publishes the results
+        # is of the data card alone: nothing else is made again for it.
+        config=lambda wildcards: CONFIG.model_dump_json(
+            by_alias=True, indent=1, exclude={"publication"}
+        ),
     run:
         Path(output[0]).write_text(params.config, encoding="utf-8")
         Path(log[0]).write_text(f"from {workflow.configfiles}", encoding="utf-8")

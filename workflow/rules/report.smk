@@ -59,3 +59,24 @@ rule report:
         figures=lambda wildcards, input: Path(input.figures[0]).parent,
     shell:
         "python -m wattsweep report --plan {params.plan:q} --tables {params.tables:q} --fit {input.fit:q} --figures {params.figures:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule data_card:
+    input:
+        config=RESOLVED_CONFIG,
+        plan=PLAN,
+        runs=f"{TABLES}/runs.parquet",
+        figures=FIGURE_FILES,
+        report=REPORT,
+    output:
+        DATA_CARD,
+    log:
+        f"{RESULTS}/logs/data_card.log",
+    localrule: True
+    conda:
+        "../../envs/analysis.yml"
+    params:
+        results=lambda wildcards, output: Path(output[0]).parent,
+        publication=lambda wildcards: CONFIG.publication.model_dump_json(),
+    shell:
+        "python -m wattsweep.report.crate {params.results:q} --publication {params.publication:q} > {log:q} 2>&1"

@@ -10,6 +10,7 @@ from wattsweep.config.blocks import AnalysisConfig, Config, PathsConfig, Schedul
 from wattsweep.config.loading import load, parse
 from wattsweep.config.meters import IpmiConfig, SimulatedConfig
 from wattsweep.config.power import PowerConfig
+from wattsweep.config.publication import PublicationConfig
 from wattsweep.config.sweeps import Hypercube
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "IpmiConfig",
     "PathsConfig",
     "PowerConfig",
+    "PublicationConfig",
     "SchedulingConfig",
     "SimulatedConfig",
     "TrainingConfig",

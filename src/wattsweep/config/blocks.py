@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from wattsweep.config.power import PowerConfig
+from wattsweep.config.publication import PublicationConfig
 from wattsweep.config.sweeps import Hypercube, Integer, Share
 from wattsweep.config.types import Block, Duration
 
@@ -170,3 +171,7 @@ class Config(Block):
     scheduling: SchedulingConfig = Field(default_factory=SchedulingConfig, description="How runs become jobs.")
     analysis: AnalysisConfig = Field(default_factory=AnalysisConfig, description="How the energy model is fitted.")
     paths: PathsConfig = Field(default_factory=PathsConfig, description="Where things are.")
+    publication: PublicationConfig = Field(
+        default_factory=PublicationConfig,
+        description="What the data card of the results (`ro-crate-metadata.json`) says of who made them.",
+    )

@@ -27,13 +27,17 @@ def page() -> str:
     for table in TABLES:
         lines += [f"## {table.path}", "", f"A row is {table.row}.", ""]
         lines += ["| column | type | unit | meaning |", "|---|---|---|---|"]
-        lines += [f"| `{c.name}` | {_type(c.type)} | {c.unit} | {c.description} |" for c in table.columns]
+        lines += [f"| `{c.name}` | {_type(c.type)} | {c.unit} | {_cell(c.description)} |" for c in table.columns]
         lines.append("")
     return "\n".join(lines)
 
 
 def _type(arrow: Any) -> str:
     return f"list of {arrow.value_type}" if pa.types.is_list(arrow) else str(arrow)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def main() -> None:
