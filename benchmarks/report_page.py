@@ -8,6 +8,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.report.support_report import PLAN
 from tests.support_published import make_published
 from wattsweep.analysis import fit_groups
 from wattsweep.config import AnalysisConfig
-from wattsweep.figures import FIGURES, FigureInputs, findings, save, write_findings
+from wattsweep.figures import FIGURES, FigureInputs, FigureKind, findings, save, write_findings
 from wattsweep.figures.interactive import interactive, write_interactive
 from wattsweep.hardware import profile
 from wattsweep.report import build_report
@@ -41,7 +42,7 @@ def make(folder: Path) -> tuple[Path, dict[str, float]]:
     fits = timed(took, "fit", lambda: fit_groups(experiments, AnalysisConfig(bootstrap_samples=200)))
     inputs = FigureInputs(runs, experiments, fits, made.curves, [profile("eagle-cpu"), profile("eagle-gpu")])
     for name, kind in FIGURES.items():
-        timed(took, f"figure {name}", lambda kind=kind, name=name: save(kind.figure(inputs), folder, name))
+        timed(took, f"figure {name}", partial(draw, kind, inputs, folder, name))
     timed(took, "findings", lambda: write_findings(findings(inputs), folder))
     timed(took, "interactive figures", lambda: write_interactive(interactive(inputs), folder))
     html = timed(
@@ -54,6 +55,11 @@ def make(folder: Path) -> tuple[Path, dict[str, float]]:
     took["runs"] = len(runs)
     took["experiments"] = len(experiments)
     return path, took
+
+
+def draw(kind: FigureKind, inputs: FigureInputs, folder: Path, name: str) -> None:
+    """Draw a figure and write it."""
+    save(kind.figure(inputs), folder, name)
 
 
 def first_paints(path: Path) -> list[float]:

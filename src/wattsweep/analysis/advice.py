@@ -4,6 +4,7 @@ Energies are those of `wattsweep.analysis.iso_loss`: net, to the epoch that firs
 to stop there; setup and idling are not in them.
 """
 
+import numpy as np
 import pandas as pd
 
 from wattsweep.analysis.groups import DATASET, HARDWARE
@@ -30,14 +31,17 @@ def savings(least: pd.DataFrame, share: float = SAVING) -> pd.DataFrame:
     Columns `more_loss` and `less_energy` are by how much, as a share, loss is higher and energy lower than in the row
     before; nan in the first.
     """
-    kept = []
+    places: list[int] = []
+    more: list[float] = []
+    less: list[float] = []
     for _, group in least.groupby(GROUP, sort=True):
-        before = None
-        for row in group.sort_values("level", ascending=False).itertuples():
-            if before is None or row.energy_j <= share * before.energy_j:
-                more = row.test_loss / before.test_loss - 1 if before is not None else float("nan")
-                less = 1 - row.energy_j / before.energy_j if before is not None else float("nan")
-                kept.append((row.Index, more, less))
-                before = row
-    found = least.loc[[index for index, _, _ in kept]]
-    return found.assign(more_loss=[more for _, more, _ in kept], less_energy=[less for _, _, less in kept])
+        ordered = group.sort_values("level", ascending=False)
+        losses, energies = (ordered[name].to_numpy(dtype=np.float64) for name in ("test_loss", "energy_j"))
+        before = -1
+        for place, label in enumerate(ordered.index):
+            if before < 0 or energies[place] <= share * energies[before]:
+                places.append(label)
+                more.append(losses[place] / losses[before] - 1 if before >= 0 else np.nan)
+                less.append(1 - energies[place] / energies[before] if before >= 0 else np.nan)
+                before = place
+    return least.loc[places].assign(more_loss=more, less_energy=less)

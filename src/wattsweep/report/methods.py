@@ -24,7 +24,8 @@ def methods_paragraph(
 def _trained(runs: pd.DataFrame, experiments: pd.DataFrame) -> str:
     engines = " and ".join(sorted(runs["engine"].unique()))
     versions = " and ".join(sorted(str(one) for one in runs["tensorflow_version"].dropna().unique()))
-    processors = " and ".join(sorted({_processor(row) for row in runs[["device", "cpu_model"]].to_dict("records")}))
+    pairs = zip(runs["device"], runs["cpu_model"], strict=True)
+    processors = " and ".join(sorted({_processor(device, model) for device, model in pairs}))
     threads = sorted({str(one) for one in runs["threads"].dropna().unique()} - {""})
     datasets = experiments["dataset"].nunique()
     low, high = experiments["n_parameters"].min(), experiments["n_parameters"].max()
@@ -40,9 +41,9 @@ def _trained(runs: pd.DataFrame, experiments: pd.DataFrame) -> str:
     )
 
 
-def _processor(row: Facts) -> str:
-    device, model = row.get("device") or "", row.get("cpu_model") or "an unknown processor"
-    return str(model) if device in ("", "cpu") else f"{device} ({model})"
+def _processor(device: str | None, model: str | None) -> str:
+    known = model or "an unknown processor"
+    return known if device in ("", "cpu", None) else f"{device} ({known})"
 
 
 def _measured(runs: pd.DataFrame, power: Sequence[Facts]) -> list[str]:

@@ -6,7 +6,7 @@ import pandas as pd
 from wattsweep.analysis.iso_loss import minima, relative_energy
 from wattsweep.analysis.quality import judge
 from wattsweep.figures.inputs import FigureInputs
-from wattsweep.figures.interactive.spec import Axis, Marks, Panel, numbers, whole
+from wattsweep.figures.interactive.spec import Axis, Marks, Panel, Where, numbers, whole
 from wattsweep.figures.interactive.table import SharedTable
 from wattsweep.figures.iso_loss_samples import samples, shown_levels
 from wattsweep.figures.kinds import WORKING_SETS, cache_ends, kinds
@@ -78,7 +78,7 @@ def iso_loss_samples(inputs: FigureInputs, table: SharedTable) -> list[Panel]:
     for sample in samples(inputs):
         lines = shown_levels(sample.lines)
         one = lines.iloc[0]
-        where = {"dataset": str(one["dataset"]), "shape": str(one["shape"]), "depth": int(one["depth"])}
+        where: Where = {"dataset": str(one["dataset"]), "shape": str(one["shape"]), "depth": int(one["depth"])}
         for quantity, words, unit in (
             ("macs", "multiply-accumulates to get there", ""),
             ("energy_j", "net energy to get there", "J"),
