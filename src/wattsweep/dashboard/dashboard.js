@@ -9,7 +9,7 @@
     return element;
   };
   const cell = (text, number = false) => make("td", { textContent: text, className: number ? "number" : "" });
-  const count = value => Math.round(value).toLocaleString("en").replaceAll(",", " ");
+  const count = value => Math.round(value).toLocaleString("en").replaceAll(",", "\u202f");
 
   const tellTotal = ({ status, words, finished }) => {
     const { planned, done, failed, refused } = status.total;

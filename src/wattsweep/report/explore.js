@@ -18,7 +18,7 @@
     const exponent = Math.min(12, Math.max(-18, 3 * Math.floor(Math.log10(Math.abs(value)) / 3)));
     return `${Number((value / 10 ** exponent).toPrecision(3))} ${PREFIXES[exponent]}${unit}`;
   };
-  const count = value => Math.round(value).toLocaleString("en").replaceAll(",", " ");
+  const count = value => Math.round(value).toLocaleString("en").replaceAll(",", "\u202f");
   const plain = value => (value === null ? "–" : `${Number(value.toPrecision(3))}`);
   const words = (value, unit) => (unit === "B" ? binary(value) : unit ? si(value, unit) : plain(value));
   const binary = value => {
