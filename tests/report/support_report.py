@@ -1,6 +1,10 @@
 """Makes whole reports from records of known energy."""
 
+import atexit
+import shutil
+import tempfile
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,20 +62,43 @@ def records_with_refusals(origin: Origin | None) -> list[RunRecord]:
     return sorted(records, key=lambda record: (record.run.experiment_id, record.run.repetition))
 
 
+def draw(inputs: FigureInputs, folder: Path) -> None:
+    for name, kind in FIGURES.items():
+        save(kind.figure(inputs), folder, name)
+
+
+@cache
+def some_figures() -> Path:
+    """A folder with every figure, drawn once from a few records: drawing takes longer than all else of a report."""
+    folder = Path(tempfile.mkdtemp(prefix="wattsweep-figures-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    tables = folder / "tables"
+    records = make_sweep(origin="simulated")[:3]
+    write_tables(records, plan_of(records, 1), tables)
+    draw(FigureInputs(read_runs(tables), read_experiments(tables), []), folder)
+    shutil.rmtree(tables)
+    return folder
+
+
 def make_report(
     records: list[RunRecord],
     folder: Path,
     plan: dict[str, Any] = PLAN,
     missing: dict[str, Any] | None = None,
     run_link: RunLink = no_link,
+    *,
+    drawn: bool = False,
 ) -> str:
+    """The report of records; its figures are those of a few other ones unless they are to be `drawn` too."""
     write_tables(records, plan_of(records, 2), folder)
     runs, experiments = read_runs(folder), read_experiments(folder)
     fits = fit_groups(experiments, AnalysisConfig(bootstrap_samples=20))
     profiles = [replace(profile("eagle-cpu"), processor="Example CPU")]
     inputs = FigureInputs(runs, experiments, fits, read_curves(folder), profiles)
-    for name, kind in FIGURES.items():
-        save(kind.figure(inputs), folder, name)
+    if drawn:
+        draw(inputs, folder)
+    else:
+        shutil.copytree(some_figures(), folder, dirs_exist_ok=True)
     write_findings(findings(inputs), folder)
     write_interactive(interactive(inputs), folder)
     return build_report(

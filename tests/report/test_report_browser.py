@@ -48,7 +48,7 @@ OUTSIDE = """() => [...document.querySelectorAll('body *')]
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     path = folder / "report.html"
-    path.write_text(make_report(records_with_refusals("simulated"), folder), encoding="utf-8")
+    path.write_text(make_report(records_with_refusals("simulated"), folder, drawn=True), encoding="utf-8")
     return path
 
 

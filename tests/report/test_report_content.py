@@ -49,12 +49,12 @@ def words(html: str) -> str:
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return make_report(records_with_refusals("simulated"), tmp_path_factory.mktemp("simulated"))
+    return make_report(records_with_refusals("simulated"), tmp_path_factory.mktemp("simulated"), drawn=True)
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return make_report(records_with_refusals("measured"), tmp_path_factory.mktemp("measured"))
+    return make_report(records_with_refusals("measured"), tmp_path_factory.mktemp("measured"), drawn=True)
 
 
 def test_the_page_loads_nothing_and_is_well_ordered(simulated: str) -> None:
