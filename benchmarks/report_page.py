@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from playwright.sync_api import sync_playwright
 
 from benchmarks.page import table
@@ -27,6 +28,7 @@ from wattsweep.tables.columns import EXPERIMENTS, RUNS, Column
 
 CHROMIUM = "/usr/bin/chromium"
 REPETITIONS = 20
+WHEN = pd.Timestamp("2026-01-01", tz="UTC")
 DEPTHS = (2, 3, 4, 5, 6, 8, 10)
 LOADS = 5
 PAINTED = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
@@ -85,11 +87,12 @@ def timed(took: dict[str, float], name: str, work: Callable[[], Any]) -> Any:
 
 
 def _filled(frame: Any, columns: tuple[Column, ...]) -> Any:
-    """The frame with its columns of text as text where they are missing, as Parquet would give them."""
+    """The frame with its columns of text and of time as such where they are missing, as Parquet would give them."""
     texts = [column.name for column in columns if str(column.type) == "string"]
     filled = frame.astype(dict.fromkeys(texts, object))
     filled[texts] = filled[texts].where(filled[texts].notna(), None)
-    return filled
+    times = [column.name for column in columns if str(column.type).startswith("timestamp")]
+    return filled.assign(**{name: pd.to_datetime(filled[name], utc=True).fillna(WHEN) for name in times})
 
 
 def main() -> None:

@@ -122,7 +122,7 @@ def test_filters_choose_what_figures_show(browser: Browser, page_file: Path) -> 
     # 48 experiments with an energy, in two panels.
     page.wait_for_function("document.querySelector('#figure-energy_per_datum').dataset.points === '96'")
     assert page.locator("#filter-status").inner_text() == "All of 49 experiments."
-    page.get_by_label("depth", exact=True).select_option("4")
+    page.get_by_label("depth", exact=True).select_option("5")
     page.wait_for_function("document.querySelector('#figure-energy_per_datum').dataset.points !== '96'")
     by_depth = points(figure)
     assert 0 < by_depth < 96

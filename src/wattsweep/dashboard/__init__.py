@@ -4,6 +4,6 @@
 """
 
 from wattsweep.dashboard.server import Dashboard
-from wattsweep.dashboard.snapshot import snapshot
+from wattsweep.dashboard.watching import snapshot
 
 __all__ = ["Dashboard", "snapshot"]

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 
-from wattsweep.dashboard.snapshot import log_of, snapshot
+from wattsweep.dashboard.watching import log_of, snapshot
 from wattsweep.errors import WattsweepError
 from wattsweep.runs.layout import Layout
 
