@@ -12,6 +12,9 @@ from wattsweep.config.messages import describe_errors
 from wattsweep.errors import ConfigError
 
 
+MOST_VALUES, DEEPEST = 1_000_000, 40
+
+
 class UniqueKeyLoader(yaml.SafeLoader):
     """YAML's safe loader, which also refuses a key that stands twice in one mapping."""
 
@@ -29,13 +32,34 @@ class UniqueKeyLoader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Any:
-    """The document in a YAML file, loaded safely; raises ConfigError where it is missing or malformed."""
+    """The document in a YAML file, loaded safely; raises ConfigError where it is missing, malformed or without bound."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a file with --configfile.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply; a configuration has a few levels.") from None
+    # A date that is none, or a number too long to be read, is a ValueError of Python's.
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    _check_bounds(path, document)
+    return document
+
+
+def _check_bounds(path: Path, document: Any) -> None:
+    """Refuse what aliases make endless or immense: no more is looked at than a configuration may have."""
+    waiting = [(document, 0)]
+    for _ in range(MOST_VALUES):
+        if not waiting:
+            return
+        value, depth = waiting.pop()
+        if depth > DEEPEST:
+            raise ConfigError(f"{path}: nested more than {DEEPEST} levels deep; does an alias hold itself?")
+        if isinstance(value, Mapping):
+            waiting += [(one, depth + 1) for one in value.values()]
+        elif isinstance(value, list | set | tuple):
+            waiting += [(one, depth + 1) for one in value]
+    raise ConfigError(f"{path}: more than {MOST_VALUES:,} values once its aliases are resolved; write less of it.")
 
 
 def parse(raw: Any, name: str = "config") -> Config:
