@@ -90,7 +90,7 @@ def read_facts(path: Path) -> RunFacts:
     Raises RunFileError where the file is missing, damaged, foreign or of another version.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             return facts_from_group(file, str(path))
     except FileNotFoundError:
         raise RunFileError(f"{path}: there is no such run file.") from None

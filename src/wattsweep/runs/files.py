@@ -60,7 +60,8 @@ def read_run(path: Path, *, traces: bool = True) -> RunRecord:
     itself.
     """
     try:
-        with h5py.File(path, "r") as file:
+        # A run file never changes under its name, and not every filesystem has locks.
+        with h5py.File(path, "r", locking=False) as file:
             return read_group(file, str(path), traces=traces)
     except FileNotFoundError:
         raise RunFileError(f"{path}: there is no such run file.") from None

@@ -77,7 +77,7 @@ def run_ids_in(group: h5py.Group) -> list[str]:
 def is_packed(path: Path) -> bool:
     """Whether a file says that it is a packed shard."""
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             return bool(file.attrs.get("format") == FORMAT)
     except OSError:
         return False
@@ -163,7 +163,7 @@ def _records_in(path: Path, experiment_id: str, traces: bool) -> list[RunRecord]
 def open_packed(path: Path) -> h5py.File:
     """A packed file, opened to be read; raises RunFileError where it is none."""
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=False)
     except FileNotFoundError:
         raise RunFileError(f"{path}: there is no such file.") from None
     except OSError as error:

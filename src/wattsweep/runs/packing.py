@@ -135,7 +135,7 @@ def _write(path: Path, shard_id: str, earlier: Path | None, fresh: Mapping[str, 
                 if record.run.run_id != run_id:
                     raise RunFileError(f"{run_file}: holds run {record.run.run_id}; move it away.")
                 take(record)
-                with h5py.File(run_file, "r") as file:
+                with h5py.File(run_file, "r", locking=False) as file:
                     file.copy(file["/"], packed.require_group(record.run.experiment_id), run_id)
             for name, ones in facts.items():
                 _write_facts(packed[name], ones)
