@@ -12,10 +12,31 @@ TRIES = int(os.environ.get("WATTSWEEP_FUZZ", "1500"))
 """Inputs of each kind; docs/reliability.md says how many were tried for a release."""
 LIMIT_S = 10.0
 
-WORDS = ("", " ", "wine", "a" * 5000, "../../etc/passwd", "/etc/passwd", "$(touch hacked)", "`id`", "; rm x", "\x00", "\ud83d")
+WORDS = (
+    "",
+    " ",
+    "wine",
+    "a" * 5000,
+    "../../etc/passwd",
+    "/etc/passwd",
+    "$(touch hacked)",
+    "`id`",
+    "; rm x",
+    "\x00",
+    "\ud83d",
+)
 NUMBERS = (0, -1, 1, 2**31, 2**63, 2**70, -(2**70), 1e308, 1e-320, float("inf"), float("-inf"), float("nan"))
 LENGTHS = ("1 s", "-1 s", "1e999 s", "0 ms", "5 parsecs", "1 TiB", "100 %", "1e5 kW")
-NESTED: tuple[Any, ...] = ([], [[]], {}, {"a": 1}, [None], {"powers_of_two": [5, 70]}, {"powers_of_two": [0, 10**9]}, [1] * 2000)
+NESTED: tuple[Any, ...] = (
+    [],
+    [[]],
+    {},
+    {"a": 1},
+    [None],
+    {"powers_of_two": [5, 70]},
+    {"powers_of_two": [0, 10**9]},
+    [1] * 2000,
+)
 VALUES: tuple[Any, ...] = (None, True, False, *WORDS, *NUMBERS, *LENGTHS, *NESTED)
 
 
@@ -58,7 +79,9 @@ def changed_document(document: Any, rng: random.Random) -> Any:
             holder[rng.choice([*WORDS, 7, None, f"{key}x"])] = holder.pop(key)
         else:
             other, name = rng.choice(places)
-            holder[key] = deepcopy(other.get(name) if isinstance(other, dict) else (other[name] if name < len(other) else None))
+            holder[key] = deepcopy(
+                other.get(name) if isinstance(other, dict) else (other[name] if name < len(other) else None)
+            )
     return found
 
 
@@ -80,7 +103,9 @@ def changed_bytes(content: bytes, rng: random.Random) -> bytes:
         elif what == 3:
             found[at : at + length] = rng.randbytes(length)
         elif what == 4:
-            found[at:at] = rng.choice((b"[", b"{", b": ", b"&a ", b"*a", b"!!python/object:os.system ", b"\t", b"\x00", b"\xff", b"- "))
+            found[at:at] = rng.choice(
+                (b"[", b"{", b": ", b"&a ", b"*a", b"!!python/object:os.system ", b"\t", b"\x00", b"\xff", b"- ")
+            )
         else:
             del found[at:]
     return bytes(found)

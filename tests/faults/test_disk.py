@@ -44,8 +44,7 @@ def remount(folder: Path, options: str) -> None:
 
 def prepared(results: Path) -> Config:
     """The configuration, its dataset at hand."""
-    settings = config(results, GRID)
-    return settings
+    return config(results, GRID)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ def test_butter_e_with_one_file_changed(submission: Submission, tmp_path: Path) 
             with limited(60.0):
                 import_butter_e(copy, tmp_path / f"tables-{seed}")
         except WattsweepError as error:
-            assert len(str(error)) < 5000, seed
+            assert len(str(error)) < 5000, seed  # noqa: PT017
         except Exception as error:
             raise AssertionError(f"seed {seed}: {name}") from error
         finally:

@@ -38,7 +38,7 @@ def test_one_bit_turned_is_found_or_without_meaning(content: bytes, tmp_path: Pa
                 assert facts_of(read_run(path, traces=False)) == facts_of(record)
                 read += 1
         except RunFileError as error:
-            assert str(path) in str(error)
+            assert str(path) in str(error)  # noqa: PT017
         except Exception as error:
             raise AssertionError(f"byte {place}, bit {bit}") from error
     # Most of a small file is room that HDF5 keeps free; what says something is a part of it.

@@ -86,9 +86,7 @@ def test_a_damaged_file_is_set_aside_and_its_run_trained_again(damage: Callable[
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tensorflow")
-def test_tables_leave_it_out_say_so_and_have_it_trained_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tables_leave_it_out_say_so_and_have_it_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = config(tmp_path / "results")
     layout = Layout(settings.paths.results)
     shard = shard_of(settings)

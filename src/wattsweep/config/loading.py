@@ -11,8 +11,7 @@ from wattsweep.config.blocks import Config
 from wattsweep.config.messages import describe_errors
 from wattsweep.errors import ConfigError
 
-
-MOST_VALUES, DEEPEST = 1_000_000, 40
+MOST_VALUES, DEEPEST = 200_000, 40
 
 
 class UniqueKeyLoader(yaml.SafeLoader):
@@ -32,7 +31,7 @@ class UniqueKeyLoader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Any:
-    """The document in a YAML file, loaded safely; raises ConfigError where it is missing, malformed or without bound."""
+    """The document in a YAML file, loaded safely; raises ConfigError where it is missing, malformed or boundless."""
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
     except OSError as error:

@@ -5,7 +5,6 @@ quarantine/AB/EXPERIMENT/RUN-N.h5 is the file as it was found, RUN-N.json says w
 
 import itertools
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -60,9 +59,7 @@ def set_aside(layout: Layout, path: Path, reason: str) -> Quarantined:
     experiment_id = path.parent.name
     folder = layout.quarantine(experiment_id)
     folder.mkdir(parents=True, exist_ok=True)
-    target = next(
-        candidate for n in itertools.count(1) if not (candidate := folder / f"{path.stem}-{n}.h5").exists()
-    )
+    target = next(candidate for n in itertools.count(1) if not (candidate := folder / f"{path.stem}-{n}.h5").exists())
     record = Quarantined(
         experiment_id=experiment_id,
         name=path.name,
@@ -73,7 +70,7 @@ def set_aside(layout: Layout, path: Path, reason: str) -> Quarantined:
     # The reason first: a file in quarantine always has one.
     with in_place_of(target.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
-    os.replace(path, target)
+    path.replace(target)
     return record
 
 
