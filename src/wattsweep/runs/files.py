@@ -29,6 +29,9 @@ SCHEMA_VERSION = 1
 CHECKED = ("v108", "v108")
 """The oldest format of HDF5 in which all that describes the content has checksums too."""
 
+UNREADABLE = (OSError, KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError, MemoryError)
+"""What h5py, NumPy and our own checks raise where content was damaged."""
+
 TRACE_UNITS = {"sequence": "1", "before_s": "s", "after_s": "s", "wall_s": "s", "values": "W", "status": "1"}
 NO_SAMPLES = {name: np.empty(0, {"sequence": "i8", "status": "i1"}.get(name, "f8")) for name in TRACE_UNITS}
 TRACE_FACTS = ("kind", "refresh_s", "step", "wrap_j", "lag_s", "accuracy", "refresh_known")
@@ -65,7 +68,7 @@ def read_run(path: Path, *, traces: bool = True) -> RunRecord:
             return read_group(file, str(path), traces=traces)
     except FileNotFoundError:
         raise RunFileError(f"{path}: there is no such run file.") from None
-    except OSError as error:
+    except UNREADABLE as error:
         raise invalid(str(path), error) from error
 
 
@@ -74,7 +77,7 @@ def read_group(group: h5py.Group, where: str, *, traces: bool = True) -> RunReco
     try:
         check_format(group)
         record = _read(Node(group, copy=not traces), traces)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise invalid(where, error) from error
     _check_consistency(where, record)
     return record

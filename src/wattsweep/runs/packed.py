@@ -16,7 +16,7 @@ import h5py
 
 from wattsweep.errors import RunFileError
 from wattsweep.runs.facts import RunFacts
-from wattsweep.runs.files import read_group
+from wattsweep.runs.files import UNREADABLE, read_group
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.record import RunRecord
 
@@ -65,7 +65,7 @@ def facts_in_group(group: h5py.Group, where: str) -> list[RunFacts]:
     """The facts in the group of an experiment, called `where` in errors."""
     try:
         return [RunFacts.from_json(one) for one in json.loads(group[FACTS][()].tobytes())]
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise RunFileError(f"{where}: its facts cannot be read ({error}).") from error
 
 
