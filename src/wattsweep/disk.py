@@ -1,14 +1,33 @@
 """Files that are written whole or not at all, on filesystems that nodes share."""
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+OBSTACLES = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "your quota is used up: free some space, or ask for more",
+    errno.EROFS: "the filesystem is read-only: name results that can be written (`paths.results`)",
+    errno.EACCES: "this user may not do that: change the permissions, or name other results (`paths.results`)",
+    errno.EPERM: "this user may not do that: change the permissions, or name other results (`paths.results`)",
+    errno.EIO: "the disk does not answer: have it looked at",
+    errno.ESTALE: "the shared filesystem lost the file: see whether it is mounted everywhere",
+}
+"""What stands in the way, and the remedy, by the number of an OSError."""
+
 LEFT_S = 60.0
 """A temporary file that nobody has written to for so long was left by a process that was killed."""
+
+
+def obstacle(error: OSError) -> str:
+    """What an error of the disk means to a user, and the remedy; empty where it is of another kind."""
+    words = OBSTACLES.get(error.errno or 0, "")
+    where = f"{error.filename}: " if words and error.filename else ""
+    return f"{where}{words}" if words else ""
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from wattsweep import __version__
+from wattsweep.disk import obstacle
 from wattsweep.errors import TryAgainError, WattsweepError
 
 EXIT_ERROR = 1
@@ -53,6 +54,12 @@ def main() -> None:
         sys.exit(EXIT_TRY_AGAIN)
     except WattsweepError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_ERROR)
+    except OSError as error:
+        words = obstacle(error)
+        if not words:
+            raise
+        print(f"error: {words}; then give the same command again, what was finished is kept", file=sys.stderr)
         sys.exit(EXIT_ERROR)
 
 

@@ -1,6 +1,7 @@
 """The stages of a sweep, one command each, which the workflow calls."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
@@ -87,24 +88,28 @@ def tables(
     from wattsweep.runs import Layout, RunRecord
     from wattsweep.runs.failures import failed_experiments, missing_because
     from wattsweep.runs.joining import Joiner
+    from wattsweep.runs.quarantine import quarantined
     from wattsweep.runs.reading import runs_of
     from wattsweep.tables import Emissions, write_tables
 
     config = load(configfile)
     layout = Layout(config.paths.results)
-    experiments = {
-        planned.experiment.experiment_id: planned.experiment
+    shards = {
+        planned.experiment.experiment_id: (shard.shard_id, planned.experiment)
         for shard in read_shards(plan_folder)
         for planned in shard.experiments
     }
+    experiments = {identity: experiment for identity, (_, experiment) in shards.items()}
+    known = set(quarantined(layout))
 
     failed = failed_experiments(layout)
     finished: dict[str, list[int]] = {}
+    quarantine = layout.results / "quarantine"
 
     def groups(bar: Bar) -> Iterator[list[RunRecord]]:
-        for group in runs_of(layout, sorted(experiments)):
+        for group in runs_of(layout, sorted(experiments), quarantine=True):
             bar.step(1)
-            if group and group[0].run.experiment_id in failed:
+            if group and (group[0].run.experiment_id in failed or quarantine.exists()):
                 finished[group[0].run.experiment_id] = [record.run.repetition for record in group]
             yield group
 
@@ -115,10 +120,19 @@ def tables(
             joiner = Joiner.for_runs(records, config.power)
             records = chain.from_iterable(joiner.join(group) for group in groups(bar))
         counts = write_tables(records, experiments, output, Emissions.of(config.power))
+    damaged = set(quarantined(layout)) - known
+    for one in sorted(damaged, key=lambda one: one.name):
+        print(f"warning: {one}", file=sys.stderr)
+        # Without its marker the shard is executed again, and trains what it misses.
+        layout.marker(shards[one.experiment_id][0]).unlink(missing_ok=True)
     missing = missing_because(layout, experiments, finished, counts.missing)
     document = counts.to_json() | missing.to_json()
     (output / "counts.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     words = f"{counts.runs} runs of {counts.experiments} experiments in {output}; {counts.missing} planned runs missing"
+    if damaged:
+        words += (
+            f"\n{len(damaged)} of them because their files are damaged: start the workflow again to train them anew"
+        )
     print(json.dumps(document, indent=1) if as_json else words)
     fitting = with_config(f"fit --tables {output} --output {output.parent / 'fit' / 'energy_model.json'}", configfile)
     say_next(f"`{fitting}` fits the energy model", unless=as_json)

@@ -30,6 +30,8 @@ REMEDIES = {
 }
 """What to do about the errors that YAML's parser tells of, by words in them."""
 
+MOST_VALUES, DEEPEST = 200_000, 40
+
 
 class UniqueKeyLoader(yaml.SafeLoader):
     """YAML's safe loader, which also refuses a key that stands twice in one mapping."""
@@ -50,6 +52,22 @@ class UniqueKeyLoader(yaml.SafeLoader):
 def read_yaml(path: Path) -> Any:
     """The document in a YAML file, loaded safely; raises ConfigError where it is missing or malformed."""
     return _document(_text(path), path)
+
+
+def _check_bounds(path: Path, document: Any) -> None:
+    """Refuse what aliases make endless or immense: no more is looked at than a configuration may have."""
+    waiting = [(document, 0)]
+    for _ in range(MOST_VALUES):
+        if not waiting:
+            return
+        value, depth = waiting.pop()
+        if depth > DEEPEST:
+            raise ConfigError(f"{path}: nested more than {DEEPEST} levels deep; does an alias hold itself?")
+        if isinstance(value, Mapping):
+            waiting += [(one, depth + 1) for one in value.values()]
+        elif isinstance(value, list | set | tuple):
+            waiting += [(one, depth + 1) for one in value]
+    raise ConfigError(f"{path}: more than {MOST_VALUES:,} values once its aliases are resolved; write less of it.")
 
 
 def parse(raw: Any, name: str = "config") -> Config:
@@ -97,12 +115,17 @@ def _text(path: Path) -> str:
 
 def _document(text: str, path: Path) -> Any:
     try:
-        return yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
+        document = yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply; a configuration has a few levels.") from None
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
         raise ConfigError(f"{path}: not valid YAML{line}: {_yaml_mistake(error, text)}.") from error
-    except yaml.YAMLError as error:
+    # A date that is none, or a number too long to be read, is a ValueError of Python's.
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: not valid YAML: {error}.") from error
+    _check_bounds(path, document)
+    return document
 
 
 def _yaml_mistake(error: yaml.MarkedYAMLError, text: str) -> str:

@@ -87,7 +87,7 @@ def _describe(details: ErrorDetails, path: Steps, value: Any, model: type[BaseMo
             words = _keys_wanted(path, model)
         case "string_pattern_mismatch" if "[key]" in details["loc"]:
             name = re.sub(r"[^A-Za-z0-9_-]", "_", str(path[-1]))
-            name = name if name[0].isalpha() else f"s{name}"
+            name = name if name[:1].isalpha() else f"s{name}"
             words = f"a name has a letter first, then letters, digits, _ and -, such as `{name}`"
         case _:
             words = _wanted(kind, context, value) or details["msg"][0].lower() + details["msg"][1:]

@@ -111,10 +111,16 @@ def _read_table(path: Path) -> "pd.DataFrame":
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(path, sep="\t", index_col=False, low_memory=False)
+            frame = pd.read_csv(path, sep="\t", index_col=False, low_memory=False)
+            named = pd.read_csv(path, sep="\t", header=None, nrows=1, dtype=str, index_col=False).iloc[0]
     except (OSError, EOFError, zlib.error, ValueError, pd.errors.ParserWarning) as error:
         raise DatasetError(
             f"{path} cannot be read as a tab-separated table ({error}): fetch it again from "
             f"{_URL.format(name=path.parent.name)} (a clone made without Git LFS holds only "
             "pointers to the files)"
         ) from error
+    twice = sorted(set(named[named.duplicated()].dropna()))
+    if twice:
+        # pandas would give the second one another name, and nobody would know which is which.
+        raise DatasetError(f"{path} has more than one column named {', '.join(twice)}: give each a name of its own")
+    return frame

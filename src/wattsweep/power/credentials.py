@@ -1,6 +1,7 @@
 """BMC credentials: from a file that only its owner can read, or from the environment. They are never printed."""
 
 import os
+import resource
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,8 +29,10 @@ def load_credentials(path: Path | None, environment: Mapping[str, str] | None = 
     """The credentials in the YAML file `path` (`username`, `password`; mode 0600), or in the environment where None.
 
     Raises PowerError when they are missing, when the file can be read by others, or when they are longer than
-    IPMI 2.0 allows (16 and 20 bytes). No message holds what a credential is.
+    IPMI 2.0 allows (16 and 20 bytes). No message holds what a credential is. From then on neither this process nor one
+    that it starts leaves a core dump, which would hold them.
     """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     if path is None:
         credentials, origin = _from_environment(os.environ if environment is None else environment)
     else:

@@ -7,13 +7,14 @@ copy=False)` reads the attributes themselves and raises where the copy says othe
 
 import json
 from typing import Any
+from zlib import crc32
 
 import h5py
 import numpy as np
 from h5py import h5a, h5t
 from numpy.typing import NDArray
 
-COPY = "attributes"
+COPY, CHECKSUM = "attributes", "attributes_crc32"
 _TEXT = h5t.py_create(h5py.string_dtype())
 
 Attributes = dict[str, Any]
@@ -35,8 +36,7 @@ class Node:
         if self._known is not None:
             return dict(self._known[self._path])
         found = read_attributes(self._run[self._path or "."])
-        found.pop(COPY, None)
-        return found
+        return {name: value for name, value in found.items() if name not in (COPY, CHECKSUM)}
 
     def __contains__(self, name: str) -> bool:
         path = self._below(name)
@@ -73,23 +73,35 @@ class Node:
 
 def keep_copy(group: h5py.Group) -> None:
     """Keep a copy of all attributes of a run's group and of what is below it, once they are all written."""
-    group.attrs[COPY] = _all_of(group)
+    content = _all_of(group)
+    group.attrs[COPY] = content
+    group.attrs[CHECKSUM] = crc32(content.encode())
 
 
 def _all_of(group: h5py.Group) -> str:
-    found = {"": {name: value for name, value in read_attributes(group).items() if name != COPY}}
+    found = {"": {name: value for name, value in read_attributes(group).items() if name not in (COPY, CHECKSUM)}}
     group.visititems(lambda path, item: found.__setitem__(path, read_attributes(item)))
     return json.dumps(found, sort_keys=True, default=np.ndarray.tolist)
 
 
 def _copied(group: h5py.Group) -> dict[str, Attributes] | None:
-    """What the copy says; None in a file of before there was one."""
-    content = group.attrs.get(COPY)
+    """What the copy says; None in a file of before there was one. Raises ValueError where it is not as it was made."""
+    content = _content(group)
     return None if content is None else dict(json.loads(content))
 
 
-def _check_copy(group: h5py.Group) -> None:
+def _content(group: h5py.Group) -> str | None:
     content = group.attrs.get(COPY)
+    if content is None:
+        return None
+    checksum = group.attrs.get(CHECKSUM)
+    if checksum is not None and checksum != crc32(str(content).encode(errors="replace")):
+        raise ValueError(f"its attribute '{COPY}' does not have the checksum that it was given")
+    return str(content)
+
+
+def _check_copy(group: h5py.Group) -> None:
+    content = _content(group)
     if content is not None and content != _all_of(group):
         raise ValueError(f"its attribute '{COPY}' is not the copy of all others that it should be")
 

@@ -20,7 +20,7 @@ from wattsweep.errors import RunFileError
 from wattsweep.grid import Run, Settings, experiment_id, make_run
 from wattsweep.power import Energy, RunEnergy, SourceDescription
 from wattsweep.runs.attributes import Node
-from wattsweep.runs.files import check_format, invalid, read_energy, read_phases
+from wattsweep.runs.files import UNREADABLE, check_format, invalid, read_energy, read_phases
 from wattsweep.runs.record import DataFacts, Network, Phase, Phased, Provenance, RunPower, RunRecord
 
 
@@ -90,11 +90,11 @@ def read_facts(path: Path) -> RunFacts:
     Raises RunFileError where the file is missing, damaged, foreign or of another version.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             return facts_from_group(file, str(path))
     except FileNotFoundError:
         raise RunFileError(f"{path}: there is no such run file.") from None
-    except OSError as error:
+    except UNREADABLE as error:
         raise invalid(str(path), error) from error
 
 
@@ -103,7 +103,7 @@ def facts_from_group(group: h5py.Group, where: str) -> RunFacts:
     try:
         check_format(group)
         facts = _read(Node(group))
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise invalid(where, error) from error
     run = facts.run
     if run.experiment_id != experiment_id(facts.settings) or run != make_run(run.experiment_id, run.repetition):

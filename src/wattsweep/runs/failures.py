@@ -20,9 +20,10 @@ from wattsweep.disk import in_place_of
 from wattsweep.errors import OutOfMemoryError, RunFileError, TryAgainError
 from wattsweep.grid import Experiment, Run
 from wattsweep.runs.layout import Layout
+from wattsweep.runs.quarantine import quarantined
 
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ESTALE)
-NOT_TRAINED = "not trained yet"
+NOT_TRAINED, DAMAGED = "not trained yet", "its file was damaged and set aside"
 LONGEST_MESSAGE = 300
 
 
@@ -145,19 +146,25 @@ def failed_experiments(layout: Layout) -> set[str]:
 def missing_because(
     layout: Layout, planned: Mapping[str, Experiment], finished: Mapping[str, Container[int]], missing: int
 ) -> Missing:
-    """Why so many planned runs are missing: the kind of error of their last attempt, or that there was none yet.
+    """Why so many planned runs are missing.
 
-    `finished` are the repetitions that are there, of every experiment that has failures.
+    That is the kind of error of their last attempt, that their file was damaged, or that there was no attempt yet.
+    `finished` are the repetitions that are there, of every experiment that has failures or damaged files.
     """
     found = Missing()
-    for experiment_id in sorted(failed_experiments(layout) & planned.keys()):
+    damaged = {one.name.removesuffix(".h5"): one for one in quarantined(layout)}
+    touched = failed_experiments(layout) | {one.experiment_id for one in damaged.values()}
+    for experiment_id in sorted(touched & planned.keys()):
         failures = read_failures(layout, experiment_id)
         last = {run_id: failure for failure in failures for run_id in failure.runs}
         runs = planned[experiment_id].runs()
         absent = [run for run in runs if run.repetition not in finished.get(experiment_id, ())]
         for run in absent:
             # Where all runs are missing, none was tried any more after the first had failed for good.
-            failure = last.get(run.run_id, failures[-1] if len(absent) == len(runs) else None)
+            failure = last.get(run.run_id, failures[-1] if failures and len(absent) == len(runs) else None)
+            if failure is None and run.run_id in damaged:
+                found.reasons[DAMAGED] += 1
+                found.examples.setdefault(DAMAGED, str(damaged[run.run_id]))
             if failure is None:
                 continue
             reason = f"failed with {failure.kind}"

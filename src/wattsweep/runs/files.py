@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from wattsweep.disk import in_place_of, to_disk
 from wattsweep.errors import RunFileError
@@ -24,6 +25,12 @@ from wattsweep.training import HISTORY_NAMES
 
 FORMAT = "wattsweep-run"
 SCHEMA_VERSION = 1
+
+CHECKED = ("v108", "v108")
+"""The oldest format of HDF5 in which all that describes the content has checksums too."""
+
+UNREADABLE = (OSError, KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError, MemoryError)
+"""What h5py, NumPy and our own checks raise where content was damaged."""
 
 TRACE_UNITS = {"sequence": "1", "before_s": "s", "after_s": "s", "wall_s": "s", "values": "W", "status": "1"}
 NO_SAMPLES = {name: np.empty(0, {"sequence": "i8", "status": "i1"}.get(name, "f8")) for name in TRACE_UNITS}
@@ -42,7 +49,7 @@ def write_run(path: Path, record: RunRecord) -> None:
     with in_place_of(path) as temporary:
         # HDF5 may end the process where a disk is full; made in memory, the write is Python's and raises OSError.
         image = io.BytesIO()
-        with h5py.File(image, "w") as file:
+        with h5py.File(image, "w", libver=CHECKED) as file:
             write_group(file, record)
         temporary.write_bytes(image.getbuffer())
         to_disk(temporary)
@@ -56,11 +63,12 @@ def read_run(path: Path, *, traces: bool = True) -> RunRecord:
     itself.
     """
     try:
-        with h5py.File(path, "r") as file:
+        # A run file never changes under its name, and not every filesystem has locks.
+        with h5py.File(path, "r", locking=False) as file:
             return read_group(file, str(path), traces=traces)
     except FileNotFoundError:
         raise RunFileError(f"{path}: there is no such run file.") from None
-    except OSError as error:
+    except UNREADABLE as error:
         raise invalid(str(path), error) from error
 
 
@@ -69,7 +77,7 @@ def read_group(group: h5py.Group, where: str, *, traces: bool = True) -> RunReco
     try:
         check_format(group)
         record = _read(Node(group, copy=not traces), traces)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise invalid(where, error) from error
     _check_consistency(where, record)
     return record
@@ -98,12 +106,12 @@ def write_group(file: h5py.Group, record: RunRecord) -> None:
     epochs.attrs["columns"] = list(HISTORY_NAMES)
     phases = file.create_group("phases")
     phases.attrs["names"] = [phase.name for phase in record.phases]
-    phases.create_dataset("start_s", data=[phase.start_s for phase in record.phases]).attrs["unit"] = "s"
-    phases.create_dataset("end_s", data=[phase.end_s for phase in record.phases]).attrs["unit"] = "s"
+    for name in ("start_s", "end_s"):
+        _write_checked(phases, name, np.array([getattr(phase, name) for phase in record.phases])).attrs["unit"] = "s"
     for number, segment in enumerate(record.segments):
         write_segment(file.create_group(f"segments/{number}"), segment)
     if record.marks is not None:
-        file.create_dataset("marks", data=record.marks).attrs["columns"] = ["epoch", "end_s"]
+        _write_checked(file, "marks", np.asarray(record.marks)).attrs["columns"] = ["epoch", "end_s"]
     if record.power is not None:
         _write_power(file.create_group("power"), record.power)
     for number, power in enumerate(record.also):
@@ -168,7 +176,7 @@ def _write_power(group: h5py.Group, power: RunPower) -> None:
     _write_attributes(group.create_group("block"), {name: getattr(power, name) for name in BLOCK_ATTRIBUTES})
     _write_measured(group, power)
     if power.epoch_energy_j is not None:
-        energies = group.create_dataset("epoch_energy_j", data=power.epoch_energy_j)
+        energies = _write_checked(group, "epoch_energy_j", power.epoch_energy_j)
         energies.attrs["columns"] = ["joules", "lower", "upper"]
 
 
@@ -176,14 +184,18 @@ def _write_trace(group: h5py.Group, trace: Trace) -> None:
     _write_attributes(group, {name: getattr(trace, name) for name in TRACE_FACTS})
     for name, unit in TRACE_UNITS.items():
         column = getattr(trace, name)
-        group.create_dataset(name, data=column, fletcher32=len(column) > 0, chunks=len(column) > 0 or None)
-        group[name].attrs["unit"] = "J" if name == "values" and trace.kind == "energy" else unit
+        _write_checked(group, name, column).attrs["unit"] = "J" if name == "values" and trace.kind == "energy" else unit
 
 
 def _read_trace(node: Node, traces: bool) -> Trace:
     columns: dict[str, Any] = {name: node[name].values() for name in TRACE_UNITS} if traces else NO_SAMPLES
     facts: dict[str, Any] = {name: value for name, value in node.attributes.items() if name in TRACE_FACTS}
     return Trace(**columns, **facts)
+
+
+def _write_checked(group: h5py.Group, name: str, values: NDArray[Any]) -> h5py.Dataset:
+    """A dataset whose values have a checksum; one without values needs none."""
+    return group.create_dataset(name, data=values, fletcher32=values.size > 0, chunks=values.size > 0 or None)
 
 
 def _write_attributes(group: h5py.Group, values: Mapping[str, Any]) -> None:

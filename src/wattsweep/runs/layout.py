@@ -8,6 +8,7 @@ compiled/MACHINE/             compiled programs, for the next shard on such a ma
 traces/ATTEMPT.csv            what a recorder wrote while a shard was executed
 nodes/NODE.json               what calibrations found of a node's sources
 failures/AB/EXPERIMENT/       why runs failed: RUN-ATTEMPT.json
+quarantine/AB/EXPERIMENT/     damaged run files, and why each was set aside
 leases/SHARD.json             who executes a shard
 progress/SHARD.json           how far a shard has come that was begun and not finished
 shards/SHARD.json             the marker of a finished shard
@@ -68,6 +69,10 @@ class Layout:
     def failures(self, experiment_id: str) -> Path:
         """Folder of the failures of an experiment's runs."""
         return self.results / "failures" / experiment_id[:2] / experiment_id
+
+    def quarantine(self, experiment_id: str) -> Path:
+        """Folder of an experiment's damaged run files."""
+        return self.results / "quarantine" / experiment_id[:2] / experiment_id
 
     @property
     def leases(self) -> Path:

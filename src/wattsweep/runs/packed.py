@@ -16,7 +16,7 @@ import h5py
 
 from wattsweep.errors import RunFileError
 from wattsweep.runs.facts import RunFacts
-from wattsweep.runs.files import read_group
+from wattsweep.runs.files import UNREADABLE, read_group
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.record import RunRecord
 
@@ -65,7 +65,7 @@ def facts_in_group(group: h5py.Group, where: str) -> list[RunFacts]:
     """The facts in the group of an experiment, called `where` in errors."""
     try:
         return [RunFacts.from_json(one) for one in json.loads(group[FACTS][()].tobytes())]
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise RunFileError(f"{where}: its facts cannot be read ({error}).") from error
 
 
@@ -77,7 +77,7 @@ def run_ids_in(group: h5py.Group) -> list[str]:
 def is_packed(path: Path) -> bool:
     """Whether a file says that it is a packed shard."""
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             return bool(file.attrs.get("format") == FORMAT)
     except OSError:
         return False
@@ -163,7 +163,7 @@ def _records_in(path: Path, experiment_id: str, traces: bool) -> list[RunRecord]
 def open_packed(path: Path) -> h5py.File:
     """A packed file, opened to be read; raises RunFileError where it is none."""
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking=False)
     except FileNotFoundError:
         raise RunFileError(f"{path}: there is no such file.") from None
     except OSError as error:

@@ -20,7 +20,7 @@ import numpy as np
 from wattsweep.disk import in_place_of, to_disk
 from wattsweep.errors import RunFileError
 from wattsweep.runs.facts import RunFacts, facts_of
-from wattsweep.runs.files import read_group, read_run
+from wattsweep.runs.files import CHECKED, read_group, read_run
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.lease import Lease
 from wattsweep.runs.packed import (
@@ -120,7 +120,7 @@ def _write(path: Path, shard_id: str, earlier: Path | None, fresh: Mapping[str, 
         facts.setdefault(record.run.experiment_id, []).append(facts_of(record))
 
     with _Sink(path) as sink:
-        with h5py.File(sink, "w") as packed:
+        with h5py.File(sink, "w", libver=CHECKED) as packed:
             packed.attrs["format"] = FORMAT
             packed.attrs["schema_version"] = SCHEMA_VERSION
             packed.attrs["shard_id"] = shard_id
@@ -135,7 +135,7 @@ def _write(path: Path, shard_id: str, earlier: Path | None, fresh: Mapping[str, 
                 if record.run.run_id != run_id:
                     raise RunFileError(f"{run_file}: holds run {record.run.run_id}; move it away.")
                 take(record)
-                with h5py.File(run_file, "r") as file:
+                with h5py.File(run_file, "r", locking=False) as file:
                     file.copy(file["/"], packed.require_group(record.run.experiment_id), run_id)
             for name, ones in facts.items():
                 _write_facts(packed[name], ones)

@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
 
 from wattsweep.runs.finished import finished_runs
 from wattsweep.runs.layout import Layout
@@ -18,22 +19,34 @@ WORKERS = 4
 Groups = list[list[RunRecord]]
 
 
-def runs_of(layout: Layout, experiment_ids: Sequence[str], *, traces: bool = False) -> Iterator[list[RunRecord]]:
-    """The finished runs of each experiment by repetition, one experiment after another; raises as `finished_runs`.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How runs are read."""
 
-    Without `traces`, theirs are left unread. At most a few blocks are in memory at any time.
+    traces: bool
+    quarantine: bool
+
+
+def runs_of(
+    layout: Layout, experiment_ids: Sequence[str], *, traces: bool = False, quarantine: bool = False
+) -> Iterator[list[RunRecord]]:
+    """The finished runs of each experiment by repetition, one experiment after another.
+
+    `traces` and `quarantine` are as in `finished_runs`, which says what is raised. At most a few blocks are in memory
+    at any time.
     """
+    wanted = Wanted(traces, quarantine)
     workers = min(WORKERS, len(os.sched_getaffinity(0)))
     if workers < 2 or len(experiment_ids) < FEWEST:
         for experiment_id in experiment_ids:
-            yield _runs(layout, experiment_id, traces)
+            yield _runs(layout, experiment_id, wanted)
         return
     # What is forked would have the locks of this process's threads, which may be held.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         asked: deque[Future[Groups]] = deque()
         try:
             for chunk in _chunks(layout, experiment_ids):
-                asked.append(pool.submit(_read, layout, chunk, traces))
+                asked.append(pool.submit(_read, layout, chunk, wanted))
                 if len(asked) > 2 * workers:
                     yield from asked.popleft().result()
             while asked:
@@ -65,10 +78,10 @@ def _count(layout: Layout, experiment_id: str) -> int:
         return 0
 
 
-def _read(layout: Layout, experiment_ids: Sequence[str], traces: bool) -> Groups:
-    return [_runs(layout, experiment_id, traces) for experiment_id in experiment_ids]
+def _read(layout: Layout, experiment_ids: Sequence[str], wanted: Wanted) -> Groups:
+    return [_runs(layout, experiment_id, wanted) for experiment_id in experiment_ids]
 
 
-def _runs(layout: Layout, experiment_id: str, traces: bool) -> list[RunRecord]:
-    runs = finished_runs(layout, experiment_id, traces=traces)
+def _runs(layout: Layout, experiment_id: str, wanted: Wanted) -> list[RunRecord]:
+    runs = finished_runs(layout, experiment_id, traces=wanted.traces, quarantine=wanted.quarantine)
     return [runs[repetition] for repetition in sorted(runs)]

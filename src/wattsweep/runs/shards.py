@@ -27,6 +27,7 @@ from wattsweep.runs.lease import Lease
 from wattsweep.runs.marker import FailedRun, RunSummary, ShardResult, write_marker
 from wattsweep.runs.progress import ExperimentCounts, Progress, add_up, count_experiment, write_progress
 from wattsweep.runs.provenance import provenance, version
+from wattsweep.runs.quarantine import Quarantined, quarantined
 from wattsweep.runs.record import Phase, PhaseName, Provenance, RunRecord, trained_s
 from wattsweep.runs.slurm import shared_because
 from wattsweep.runs.staging import Metering, StagedBlock, finish_block, recover
@@ -132,11 +133,19 @@ class _Execution:
                 self.report(f"{_name(planned)}: {len(recovered)} runs of an earlier attempt kept")
         pending = []
         for planned in self.shard.experiments:
-            if self._count(planned, finished_runs(self.layout, planned.experiment.experiment_id)):
+            self.permit.may_write()
+            known = self._set_aside(planned)
+            finished = finished_runs(self.layout, planned.experiment.experiment_id, quarantine=True)
+            for one in self._set_aside(planned) - known:
+                self.report(f"{_name(planned)}: {one}")
+            if self._count(planned, finished):
                 self._remove_checkpoints(planned)
             else:
                 pending.append(planned)
         return pending
+
+    def _set_aside(self, planned: PlannedExperiment) -> set[Quarantined]:
+        return set(quarantined(self.layout, planned.experiment.experiment_id))
 
     def _count(
         self, planned: PlannedExperiment, finished: Mapping[int, RunRecord | RunFacts], *, trained: bool = False
