@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.page import write_between
 from benchmarks.waveforms import Meter, make_load, read_meter
 from wattsweep.power import Trace, integrate
 
@@ -136,8 +137,7 @@ def main() -> None:
     text = table([run_case(number, KNOWLEDGE[number % 3]) for number in range(arguments.cases)])
     print(text)
     if arguments.write:
-        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        write_between(PAGE, BEGIN, END, text)
 
 
 if __name__ == "__main__":

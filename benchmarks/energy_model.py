@@ -6,16 +6,15 @@ as results/energy-model/tables, with a profile of this node, on which they must 
 """
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.page import table
+from benchmarks.page import table, write_between
 from wattsweep.analysis import EnergyModelFit, MarginalCost, fit_groups, marginal_costs, threads_of
-from wattsweep.analysis.nodes import Threads
 from wattsweep.config import AnalysisConfig
 from wattsweep.hardware import profile, write_profile
 from wattsweep.report.numbers import si
@@ -35,7 +34,6 @@ KEPT = (
 )
 """Columns of experiments.parquet that the analysis needs."""
 
-HELD_OUT = ("held out", "held out by dataset", "held out by size", "in sample")
 LEAST_RUNS, NORMAL_IQR = 5, 1.349
 RESIDUALS = ("dataset", "size", "depth", "shape")
 
@@ -158,11 +156,10 @@ def noise_words(experiments: pd.DataFrame, fit: EnergyModelFit) -> str:
     )
 
 
-def analyse(experiments: pd.DataFrame, node: Path, threads: Mapping[tuple[str, str], int]) -> str:
+def analyse(experiments: pd.DataFrame, node: Path) -> str:
     """Fit every model to the experiments that were trained on the node of a profile, and describe the outcome."""
-    known: Threads = threads
     config = AnalysisConfig(hardware=[str(node)], bootstrap_samples=1000)
-    fits = fit_groups(experiments, config, known)
+    fits = fit_groups(experiments, config)
     return page(
         experiments, [replace(fit, hardware_assumed=False) for fit in fits], marginal_costs(experiments, config)
     )
@@ -176,11 +173,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.keep:
         keep(arguments.keep)
-    text = analyse(pd.read_parquet(EXPERIMENTS), NODE, {})
+    text = analyse(pd.read_parquet(EXPERIMENTS), NODE)
     print(text)
     if arguments.write:
-        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        write_between(PAGE, BEGIN, END, text)
 
 
 if __name__ == "__main__":

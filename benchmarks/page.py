@@ -198,3 +198,9 @@ def table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def write_between(page: Path, begin: str, end: str, text: str) -> None:
+    """Put a text between two markers of a page, in place of what is there."""
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end)[1]}", encoding="utf-8")

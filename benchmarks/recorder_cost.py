@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import machine
+from benchmarks.page import write_between
 from wattsweep.datasets import Split
 from wattsweep.power import Recorder
 from wattsweep.power.tracefile import recorder_cost
@@ -94,8 +95,7 @@ def main() -> None:
     )
     print(text)
     if arguments.write:
-        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        write_between(PAGE, BEGIN, END, text)
 
 
 if __name__ == "__main__":

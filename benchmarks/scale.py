@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.machine import machine
 from benchmarks.measured import Measured, measured
-from benchmarks.page import table
+from benchmarks.page import table, write_between
 from benchmarks.scale_data import cut_to, make_runs, preset, write_datasets
 from wattsweep.config import Config
 from wattsweep.planning import read_plan
@@ -269,8 +269,7 @@ def report(bench: Bench) -> str:
 
 def write(text: str) -> None:
     """Put the tables into the page."""
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    write_between(PAGE, BEGIN, END, text)
 
 
 def main() -> None:

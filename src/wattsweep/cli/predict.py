@@ -35,7 +35,7 @@ def predict(
         Path | None, typer.Option("--output", help="File to write every experiment to: .csv, else Parquet.")
     ] = None,
 ) -> None:
-    """Predict the energy and the time of a configuration's runs, with intervals.
+    """Predict energy and time of a configuration's runs.
 
     Nothing is trained. The models are those that `wattsweep fit` made of finished runs; energy is net of idling, and
     intervals are those of networks and data that the fit did not see.

@@ -163,7 +163,7 @@ def standardise(
     reference: References = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Flag runs by the quality rules and make their energies comparable.
+    """Flag runs by quality and make energies comparable.
 
     Writes quality.parquet, standardised_runs.parquet and standardised_experiments.parquet beside the tables, and prints
     what was assumed. No run is deleted.

@@ -65,10 +65,7 @@ def draw(inputs: FigureInputs) -> Figure:
         for axes, name in zip(row, WORKING_SETS, strict=True):
             _panel(axes, kind, joined, f"{name}_bytes")
         row[0].set_ylabel(f"energy / least energy\n{kind.name}")
-    for axes, words in zip(panels[0], WORKING_SETS.values(), strict=True):
-        axes.set_title(words)
-    for axes in panels[-1]:
-        axes.set_xlabel("bytes occupied of a unit")
+    label_working_sets(panels)
     legend(figure, groups)
     return figure
 
@@ -76,7 +73,7 @@ def draw(inputs: FigureInputs) -> Figure:
 def finding(inputs: FigureInputs) -> Finding:
     """Where the least energy of lines lies: inside the networks that were trained, and near the end of a cache."""
     found = minima(inputs.iso_loss)
-    all_kinds = kinds(inputs, inputs.experiments.loc[inputs.iso_loss["row"].unique()]) if len(found) else []
+    all_kinds = kinds_with_minima(inputs, found)
     verdicts, words = [], []
     for kind in all_kinds:
         if kind.profile is None:
@@ -99,6 +96,19 @@ def finding(inputs: FigureInputs) -> Finding:
         )
     why = without_profile(all_kinds) or f"no level of loss is reached by {LEAST_NETWORKS} networks."
     return Finding(CLAIM, overall(verdicts), " ".join(words) or why)
+
+
+def kinds_with_minima(inputs: FigureInputs, least: pd.DataFrame) -> list[Kind]:
+    """The kinds of hardware with lines of equal loss; none where no line has a least energy, of `iso_loss.minima`."""
+    return kinds(inputs, inputs.experiments.loc[inputs.iso_loss["row"].unique()]) if len(least) else []
+
+
+def label_working_sets(panels: "np.ndarray[tuple[int, int], np.dtype[np.object_]]") -> None:
+    """Name the columns of panels [kinds, working sets], and their axes of bytes."""
+    for axes, words in zip(panels[0], WORKING_SETS.values(), strict=True):
+        axes.set_title(words)
+    for axes in panels[-1]:
+        axes.set_xlabel("bytes occupied of a unit")
 
 
 def with_bytes(kind: Kind, lines: pd.DataFrame) -> pd.DataFrame:

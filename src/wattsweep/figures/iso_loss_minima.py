@@ -8,9 +8,9 @@ from matplotlib.ticker import MaxNLocator
 from wattsweep.analysis.iso_loss import LEAST_NETWORKS, minima
 from wattsweep.figures.findings import Finding, overall
 from wattsweep.figures.inputs import FigureInputs
-from wattsweep.figures.iso_loss_aggregate import with_bytes
+from wattsweep.figures.iso_loss_aggregate import kinds_with_minima, label_working_sets, with_bytes
 from wattsweep.figures.iso_loss_samples import NO_LINES
-from wattsweep.figures.kinds import WORKING_SETS, Kind, cache_ends, kinds, placed, without_profile
+from wattsweep.figures.kinds import WORKING_SETS, Kind, cache_ends, placed, without_profile
 from wattsweep.figures.style import (
     FAINT_INK,
     Axes,
@@ -36,7 +36,7 @@ def draw(inputs: FigureInputs) -> Figure:
     Hatched: the least energy was that of the smallest or the largest network, so that the true least may lie beyond.
     """
     found = minima(inputs.iso_loss)
-    all_kinds = kinds(inputs, inputs.experiments.loc[inputs.iso_loss["row"].unique()]) if len(found) else []
+    all_kinds = kinds_with_minima(inputs, found)
     known = [kind for kind in all_kinds if kind.profile is not None]
     if not known:
         why = without_profile(all_kinds) or NO_LINES
@@ -64,10 +64,7 @@ def draw(inputs: FigureInputs) -> Figure:
             _panel(axes, kind, joined, f"{name}_bytes")
         row[0].set_ylabel(f"lines of equal loss\n{kind.name}")
         row[0].yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    for axes, words in zip(panels[0], WORKING_SETS.values(), strict=True):
-        axes.set_title(words)
-    for axes in panels[-1]:
-        axes.set_xlabel("bytes occupied of a unit")
+    label_working_sets(panels)
     legend(figure, groups)
     return figure
 
@@ -75,7 +72,7 @@ def draw(inputs: FigureInputs) -> Figure:
 def finding(inputs: FigureInputs) -> Finding:
     """How many of the networks of least energy have their forward pass within the caches."""
     found = minima(inputs.iso_loss)
-    all_kinds = kinds(inputs, inputs.experiments.loc[inputs.iso_loss["row"].unique()]) if len(found) else []
+    all_kinds = kinds_with_minima(inputs, found)
     verdicts, words = [], []
     for kind in all_kinds:
         if kind.profile is None:

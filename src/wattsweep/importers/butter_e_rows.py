@@ -10,7 +10,7 @@ from wattsweep.importers.facts import data_facts
 from wattsweep.importers.joins import Interval, Join, Published
 from wattsweep.runs.record import Network
 from wattsweep.tables.columns import RUNS
-from wattsweep.tables.rows import Row
+from wattsweep.tables.rows import Row, facts_columns
 
 POWER_SOURCE = "published"
 CPU_MODEL = "Intel Xeon Gold 6154"
@@ -57,16 +57,8 @@ def run_row(run: ImportedRun, repetition: int, node: NodeFacts | None, join: Joi
         "planned": True,
     }
     row |= asdict(settings)
+    row |= facts_columns(network, facts)
     row |= {
-        "task": facts.task,
-        "head": facts.head,
-        "n_inputs": network.n_inputs,
-        "n_outputs": network.n_outputs,
-        "n_observations": facts.n_observations,
-        "n_train": facts.n_train,
-        "n_test": facts.n_test,
-        "n_parameters": network.n_parameters,
-        "widths": list(network.widths),
         "host": metadata.node,
         "device": (node.device if node and node.hardware_class == "gpu" else "gpu") if metadata.is_gpu else "cpu",
         "cpu_model": CPU_MODEL,

@@ -12,10 +12,9 @@ from wattsweep.grid import Experiment, Run, Settings, experiment_id
 from wattsweep.importers.butter_schema import HISTORY, SWEEPS
 from wattsweep.importers.columns import CURVES, PUBLISHED
 from wattsweep.importers.facts import DATASETS, PublishedValueError, count_inputs, data_facts, published_settings
-from wattsweep.networks import count_parameters
 from wattsweep.runs.record import DataFacts, Network, Phase, RunRecord
-from wattsweep.tables.columns import EXPERIMENTS, FACTS, PROVENANCE, SETTINGS
-from wattsweep.tables.rows import Row
+from wattsweep.tables.columns import EXPERIMENTS, PROVENANCE, SETTINGS
+from wattsweep.tables.rows import Row, facts_columns
 from wattsweep.workload import split_workload
 
 NO_POWER = "BUTTER publishes no power"
@@ -144,18 +143,7 @@ def summary_row(row: Mapping[str, Any], found: Identified) -> Row:
     asked = Experiment(experiment_id(settings), settings, int(row["num_runs"]), found.sweeps)
     told: Row = dict.fromkeys(EXPERIMENTS.schema.names)
     told |= {column.name: getattr(settings, column.name) for column in SETTINGS}
-    facts = {
-        "task": data.task,
-        "head": data.head,
-        "n_inputs": network.n_inputs,
-        "n_outputs": network.n_outputs,
-        "n_observations": data.n_observations,
-        "n_train": data.n_train,
-        "n_test": data.n_test,
-        "n_parameters": count_parameters(network.n_inputs, network.widths),
-        "widths": list(network.widths),
-    }
-    told |= {column.name: facts[column.name] for column in FACTS}
+    told |= facts_columns(network, data)
     told |= {
         "experiment_id": asked.experiment_id,
         "power_origin": "none",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wattsweep.config import PowerConfig
 from wattsweep.errors import AnalysisError
 from wattsweep.grid import Experiment
-from wattsweep.runs.record import RunPower, RunRecord
+from wattsweep.runs.record import DataFacts, Network, RunPower, RunRecord
 from wattsweep.tables.columns import PROVENANCE, RUNS, SOURCES
 from wattsweep.training import HISTORY_NAMES
 
@@ -57,7 +57,7 @@ def run_row(record: RunRecord, planned: Experiment | None, emissions: Emissions 
         "seed": run.seed,
     }
     row |= asdict(record.settings)
-    row |= _facts(record)
+    row |= facts_columns(record.network, record.data)
     row |= {name: record.provenance.get(name) or None for name, _ in PROVENANCE}
     row |= _times(record)
     row |= _power(record)
@@ -94,8 +94,8 @@ def epochs_row(record: RunRecord) -> Row:
     return row | {name: record.history.get(name) for name in HISTORY_NAMES}
 
 
-def _facts(record: RunRecord) -> Row:
-    network, data = record.network, record.data
+def facts_columns(network: Network, data: DataFacts) -> Row:
+    """The columns of `wattsweep.tables.columns.FACTS`: what a network is trained on, and what it is."""
     return {
         "task": data.task,
         "head": data.head,
