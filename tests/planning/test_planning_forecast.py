@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,15 @@ def test_three_quarters_of_butters_cost_lie_above_2_to_the_22() -> None:
     rows = [line for line in text.split("\n") if line.startswith("2^")]
     assert " to 2^1" in rows[0]
     assert rows[-1].startswith("2^24 ")
+
+
+def test_a_small_plan_says_what_starting_its_jobs_costs_so_that_shares_add_up() -> None:
+    text = describe_plan(plan_of(config(size=[256, 1024], epochs=10)))
+    table = text.split("share", 1)[1]
+    shares = [float(share) for share in re.findall(r"([0-9.]+)%", table.split("of the node-hours")[0])]
+    assert "starting jobs" in table
+    assert sum(shares[: table.count("\n2^") + 1]) == pytest.approx(100, abs=0.5)
+    assert "seconds each" in text
 
 
 def test_one_size_has_no_share_above_it() -> None:

@@ -141,6 +141,12 @@ def test_from_config_to_report_and_again(project: Project) -> None:
     assert "Nothing to be done" in project.succeed()
     assert stamps(project) == before
 
+    categories, results = snakemake_report(project)
+    for name, category in {"energy_per_datum": "Energy", "minimum_loss": "Loss", "quality_control": "Quality"}.items():
+        path = f"results/figures/{name}.svg"
+        assert path in str(categories[category])
+        assert "marked where power was simulated" in results[path]["caption"]
+
     project.configure(publication={"license": "CC-BY-4.0"})
     output = project.succeed()
     assert "rule data_card" in output
@@ -153,6 +159,15 @@ def test_from_config_to_report_and_again(project: Project) -> None:
     assert before.items() <= after.items()
     new = {record.settings.depth for name, record in project.runs().items() if name not in before}
     assert new == {3}
+
+
+def snakemake_report(project: Project) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The categories and results of the page that `snakemake --report` makes."""
+    project.succeed("--report", str(project.folder / "workflow.html"))
+    page = (project.folder / "workflow.html").read_text(encoding="utf-8")
+    scripts = (page.split(f'<script id="{name}">', 1)[1] for name in ("categories", "results"))
+    categories, results = (json.JSONDecoder().raw_decode(script.split("= ", 1)[1])[0] for script in scripts)
+    return categories, results
 
 
 def stamps(project: Project) -> dict[str, int]:

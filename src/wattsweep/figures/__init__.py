@@ -5,7 +5,7 @@ Which function to use when:
 - the tables of a folder, ours or imported, with what figures need beside them: `read_inputs`.
 - every figure by its name, with title and caption: `FIGURES`; `FIGURES[name].figure(inputs)` draws it, and
   `FIGURES[name](runs, experiments, fits)` does from frames at hand.
-- to write a figure as SVG and PNG: `save`.
+- to write a figure as SVG, PDF and PNG: `save`.
 - whether the papers' findings hold on these data: `findings`, kept by `write_findings`, read by `read_findings`.
 """
 

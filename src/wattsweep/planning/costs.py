@@ -10,18 +10,18 @@ from wattsweep.planning.prediction import BOOK_RANGE
 
 SMALL_SHARE = 0.01
 """The smallest sizes are shown together as long as they take no more than this share."""
+SHORT_S = 600.0
 MOSTLY = 0.5
 FAR_OFF = 1.5
 
 
 def describe_costs(plan: Plan, predicted: Forecast, learned: Learned) -> list[str]:
     """Shards, node-hours, kWh and where they go."""
-    shortest_h, longest_h = predicted.shard_s[1].min() / 3600, predicted.shard_s[1].max() / 3600
     further = predicted.runs - plan.runs
     runs = f"{plan.runs:,}" + (f", and about {_count(further)} further ones to fill blocks" if further >= 1 else "")
     lines = [
         f"runs        {runs}",
-        f"shards      {len(plan.shards):,}, predicted {_count(shortest_h)} to {_count(longest_h)} hours each",
+        f"shards      {len(plan.shards):,}, predicted {_wall_times(predicted)} each",
         *_long_ones(plan),
         f"node-hours  {_with_range(predicted.hours)}",
         f"kWh         {_kwh(plan, predicted)}",
@@ -38,7 +38,21 @@ def describe_costs(plan: Plan, predicted: Forecast, learned: Learned) -> list[st
             f"{name:14}{sum(one.experiments for one in costs):>12,}{sum(one.runs for one in costs):>12,}"
             f"{_count(hours):>14}{hours / total:>8.1%}{'?' if kwh is None else _count(kwh):>12}"
         )
+    starting_h = total - _on_sizes_h(predicted)
+    if starting_h > SMALL_SHARE * total:
+        lines.append(f"{'starting jobs':38}{_count(starting_h):>14}{starting_h / total:>8.1%}")
     return [*lines, *_where(predicted)]
+
+
+def _wall_times(predicted: Forecast) -> str:
+    shortest_s, longest_s = predicted.shard_s[1].min(), predicted.shard_s[1].max()
+    per, unit = (1, "seconds") if longest_s < SHORT_S else (3600, "hours")
+    return f"{_count(shortest_s / per)} to {_count(longest_s / per)} {unit}"
+
+
+def _on_sizes_h(predicted: Forecast) -> float:
+    """Node-hours without those of starting jobs."""
+    return math.fsum(one.hours.mid for one in predicted.sizes)
 
 
 def _long_ones(plan: Plan) -> list[str]:
@@ -54,7 +68,8 @@ def _where(predicted: Forecast) -> list[str]:
     found = three_quarters(predicted.sizes)
     if found is None:
         return []
-    line = f"{found[1]:.0%} of the node-hours lie above 2^{found[0]} parameters"
+    above = found[1] * _on_sizes_h(predicted) / predicted.hours.mid
+    line = f"{above:.0%} of the node-hours lie above 2^{found[0]} parameters"
     if predicted.arithmetic < MOSTLY:
         return [line]
     return [

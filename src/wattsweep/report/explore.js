@@ -305,7 +305,7 @@
     linecolor: style.line,
     zerolinecolor: style.line,
     automargin: true,
-    ...(axis.log && values.length ? { dtick: Math.max(...values) / Math.min(...values) > 300 ? 1 : "D2" } : {}),
+    ...(axis.log && values.length ? { dtick: Math.max(...values) / Math.min(...values) > 300 ? 1 : "D2", minorloglabels: "complete" } : {}),
   });
 
   const numbersOf = (traces, name) => traces.flatMap(trace => trace[name]).filter(value => value !== null && value > 0);
