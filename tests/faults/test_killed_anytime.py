@@ -1,0 +1,91 @@
+"""A shard of which any process is killed at any moment: started once more, everything is complete and right.
+
+How often is set by WATTSWEEP_KILLS; docs/reliability.md says how many moments were tried for a release.
+"""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from tests.runs.support_runs import CUBE, config, records, run, shard_of
+from tests.runs.support_shard_process import ShardProcess
+from wattsweep.config import Config
+from wattsweep.runs import RunRecord
+from wattsweep.training import HISTORY_NAMES
+
+pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.slow]
+
+KILLS = int(os.environ.get("WATTSWEEP_KILLS", "4"))
+GRID = CUBE | {"depth": [2, 3], "epochs": 4000, "repetitions": 2}
+
+
+def settings_for(results: Path, **power: Any) -> Config:
+    base = config(results, GRID, **power)
+    training = base.training.model_copy(update={"checkpoint_every_s": 0.2})
+    return base.model_copy(update={"training": training})
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunRecord]:
+    settings = settings_for(tmp_path_factory.mktemp("undisturbed"), source="none")
+    run(settings)
+    return {record.run.run_id: record for record in records(settings).values()}
+
+
+@pytest.fixture(scope="module")
+def whole_s(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """How long the shard takes that nobody disturbs."""
+    folder = tmp_path_factory.mktemp("whole")
+    begun_s = time.monotonic()
+    assert ShardProcess(settings_for(folder / "results"), folder / "job").wait() == 0
+    return time.monotonic() - begun_s
+
+
+@pytest.mark.parametrize("seed", range(KILLS))
+def test_killed_once_and_started_again(
+    seed: int, whole_s: float, undisturbed: dict[str, RunRecord], tmp_path: Path
+) -> None:
+    rng = random.Random(seed)
+    settings = settings_for(tmp_path / "results")
+    job = ShardProcess(settings, tmp_path / "job")
+    try:
+        time.sleep(rng.uniform(0.0, whole_s))
+        words = kill_one(job, rng)
+        job.wait()
+        again = ShardProcess(settings, tmp_path / "again")
+        assert again.wait() == 0, f"{words}\n{job.log}\n{again.log}"
+    finally:
+        job.kill()
+    found = records(settings)
+    planned = {run.run_id for one in shard_of(settings).experiments for run in one.experiment.runs()}
+    assert planned <= {record.run.run_id for record in found.values()}, words
+    files = [path.stem for path in (tmp_path / "results" / "runs").glob("*/*/*.h5")]
+    assert len(files) == len(set(files)) == len(found)
+    for record in found.values():
+        if record.run.run_id in undisturbed:
+            for name in HISTORY_NAMES:
+                np.testing.assert_array_equal(
+                    record.history[name], undisturbed[record.run.run_id].history[name], err_msg=f"{words}: {name}"
+                )
+        assert record.power is not None
+    assert list((tmp_path / "results" / "staged").glob("*/*/*")) == [], words
+    assert not (tmp_path / "results" / "quarantine").exists()
+
+
+def kill_one(job: ShardProcess, rng: random.Random) -> str:
+    """Kill the shard's process, or one of those that it started; which one, in words."""
+    try:
+        whole = psutil.Process(job.process.pid)
+        chosen = rng.choice([whole, *whole.children(recursive=True)])
+        words = " ".join(chosen.cmdline()[1:3]) or str(chosen.pid)
+        chosen.send_signal(signal.SIGKILL)
+    except psutil.NoSuchProcess:
+        return "nothing: it had ended"
+    return words
