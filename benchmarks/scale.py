@@ -160,7 +160,7 @@ class Bench:
 
     def _commands(self, name: str, project: Path) -> tuple[Callable[..., None], Callable[..., None]]:
         def run(stage: str, command: Sequence[str]) -> None:
-            found = measured([sys.executable, "-m", *command], project, _environment())
+            found = measured([sys.executable, "-m", *command], project, environment())
             self.stages[stage].took[name] = found
             print(
                 f"{name:>10}  {stage:45} {found.wall_s:8.1f} s {found.cpu_s:8.1f} s of CPU {found.peak_mb:8.0f} MB",
@@ -187,7 +187,8 @@ def _configure(project: Path, config: Config) -> None:
     (project / "config.yaml").write_text(config.model_dump_json(by_alias=True), encoding="utf-8")
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """That of commands that are measured: this checkout and its Python first."""
     return {"PYTHONPATH": str(REPOSITORY / "src"), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 

@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.runs.support_runs import shard_of
 from wattsweep.config import Config
@@ -15,9 +16,19 @@ from wattsweep.planning.files import shard_to_json
 
 
 class ShardProcess:
-    """`wattsweep run-shard` on the shard of a configuration; `folder` is for its files, log and marker."""
+    """`wattsweep run-shard` on the shard of a configuration; `folder` is for its files, log and marker.
 
-    def __init__(self, settings: Config, folder: Path) -> None:
+    `under` is a command that starts it, `environment` what it has beside ours.
+    """
+
+    def __init__(
+        self,
+        settings: Config,
+        folder: Path,
+        *,
+        under: Sequence[str] = (),
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.settings = settings
         self.folder = folder
         self.marker = folder / "marker.json"
@@ -27,10 +38,11 @@ class ShardProcess:
         files = [str(folder / "shard.json"), "--configfile", str(folder / "config.json"), "--output", str(self.marker)]
         with (folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "wattsweep", "run-shard", *files],
+                [*under, sys.executable, "-m", "wattsweep", "run-shard", *files],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 process_group=0,
+                env=os.environ | environment,
             )
 
     @property
