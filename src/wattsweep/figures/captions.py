@@ -14,12 +14,12 @@ HEAD = """# Figures
 
 Generated from `src/wattsweep/figures/` by `make reference`; edit that, not this page.
 
-`wattsweep figures` draws all of these from a tables' folder, each as SVG, PDF and PNG, and writes `findings.json`: for
-every figure of a paper what the paper found, whether that holds on these data, and the numbers behind the verdict. The same
-tables give the same bytes. A figure that has too little to show says so in its place.
+`wattsweep figures` draws all of these from a tables' folder, each as SVG, PDF and PNG, and writes `findings.json`:
+for every figure of a paper what the paper found, whether that holds on these data, and the numbers behind the verdict.
+The same tables give the same bytes. A figure that has too little to show says so in its place.
 
-The report draws them once more, to zoom and filter, from `figures/interactive.json`. Snakemake's own report has them with
-captions, by category: `snakemake --profile profiles/local --report workflow.html`.
+The report draws them once more, to zoom and filter, from `figures/interactive.json`. Snakemake's own report has them
+with captions, by category: `snakemake --profile profiles/local --report workflow.html`.
 
 Curves of loss come from `epochs/` (or the `curves/` of an import), energies from `experiments.parquet` (or
 `standardised_experiments.parquet` where the tables were standardised). Cache sizes come from profiles of hardware:
