@@ -10,7 +10,7 @@ SOURCES := src tests benchmarks docs
 TESTS_AT_ONCE ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format types coverage docs reference lock clean
+.PHONY: help setup run test lint format types coverage docs audit licences reference lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,13 @@ docs: $(VENV)/.test ## Build the documentation into build/site, warnings as erro
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo build/site/index.html
 
+audit: $(VENV)/.test ## Look up known vulnerabilities of what is pinned; needs a network, never fails
+	$(BIN)/pip-audit --require-hashes --disable-pip --progress-spinner off --requirement requirements.lock || \
+		echo "warning: pip-audit found something or could not ask; see above"
+
+licences: $(VENV)/.test ## List the licences of what is pinned, in docs/licences.md
+	$(BIN)/python -m benchmarks.licences
+
 reference: $(VENV)/.run ## Write what is generated from code: the config schema and the reference pages
 	$(BIN)/python -m wattsweep.config.reference
 	$(BIN)/python -m wattsweep.cli.reference
@@ -54,6 +61,7 @@ lock: $(VENV)/.run ## Pin the newest versions that pyproject.toml allows, with h
 		--output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		--extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	@echo "now: make licences"
 
 clean: ## Remove the environment and caches; results stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
