@@ -13,8 +13,11 @@ from tests.faults.support_fuzz import TRIES, changed_bytes, limited
 from tests.power.test_power_export import minutes, read, write
 from tests.power.test_power_ipmi import dcmi_answer, opened
 from wattsweep.errors import PowerError
-from wattsweep.power import Status
+from wattsweep.power import SourceDescription, Status, integrate
 from wattsweep.power.sources.ipmi import IpmiSource
+from wattsweep.power.tail import read_recent
+from wattsweep.power.trace import Sample
+from wattsweep.power.tracefile import TraceWriter, read_trace_file
 from wattsweep.simulation import SimulatedBmc
 
 GARBLED = 0.4
@@ -130,6 +133,28 @@ def test_any_sensor_records_are_an_error_of_ours_or_sensors(monkeypatch: pytest.
             continue
         except Exception as error:
             raise AssertionError(f"seed {seed}: {records}") from error
+
+
+def test_a_trace_file_changed_anywhere(tmp_path: Path) -> None:
+    good_path, path = tmp_path / "good.csv", tmp_path / "trace.csv"
+    description = SourceDescription("replay", "power", "node", "simulated", "a fuzzed trace", refresh_s=1.0)
+    with TraceWriter(good_path, description, 1.0) as writer:
+        for number in range(20):
+            writer.append(Sample(number, number, number + 0.01, 1e9 + number, 1e9 + number, 100.0 + number, Status.OK))
+            if number % 8 == 7:
+                writer.note(0.1, float(number), True)
+    good = good_path.read_bytes()
+    for seed in range(TRIES):
+        path.write_bytes(changed_bytes(good, random.Random(seed)))
+        try:
+            with limited():
+                _, trace = read_trace_file(path)
+                integrate(trace, 2.0, 18.0)
+                read_recent(path, 10.0)
+        except PowerError as error:
+            assert str(path) in str(error), seed  # noqa: PT017
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {path.read_bytes()!r:.3000}") from error
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import os
 from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from wattsweep.errors import PowerError
 from wattsweep.power.sources.base import SourceDescription
@@ -89,7 +89,7 @@ def read_trace_file(path: Path) -> tuple[SourceDescription, Trace]:
         raise PowerError(f"{path} is no trace file: it holds bytes that are not text.") from None
     lines = text.split("\n")[:-1]
     description = parse_header(path, lines)
-    notes = [json.loads(line.removeprefix(COST)) for line in lines[2:] if line.startswith(COST)]
+    notes = [_note(path, number, line) for number, line in enumerate(lines[2:], start=3) if line.startswith(COST)]
     if any(note.get("shows_updates") for note in notes):
         description = replace(description, shows_updates=True)
     samples = [
@@ -112,11 +112,19 @@ def recorder_cost(path: Path) -> float | None:
 
     Of clients that the worker keeps running, such as ipmitool, it knows nothing.
     """
-    lines = [line for line in path.read_text(encoding="ascii").split("\n")[:-1] if line.startswith(COST)]
-    if not lines:
-        return None
-    cost = json.loads(lines[-1].removeprefix(COST))
-    return float(cost["cpu_s"] / cost["elapsed_s"])
+    lines = path.read_text(encoding="ascii").split("\n")[:-1]
+    notes = [_note(path, number, line) for number, line in enumerate(lines, start=1) if line.startswith(COST)]
+    return float(notes[-1]["cpu_s"] / notes[-1]["elapsed_s"]) if notes else None
+
+
+def _note(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        note = json.loads(line.removeprefix(COST))
+    except ValueError:
+        note = None
+    if not isinstance(note, dict):
+        raise PowerError(f"{path}, line {number}: '{line[:80]}' is not a recorder's note.")
+    return note
 
 
 def parse_header(path: Path, lines: list[str]) -> SourceDescription:
