@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.faults.support_fuzz import TRIES, changed_bytes, changed_document, limited
-from wattsweep.config import Config, load, parse
+from wattsweep.config import load, parse
 from wattsweep.config.loading import read_yaml
+from wattsweep.datasets import dataset_path
 from wattsweep.errors import ConfigError
+from wattsweep.planning import dataset_names
 
 MOST_KB = 200_000
+DATASETS = Path("/results/datasets")
 
 
 def largest_kb() -> int:
@@ -33,7 +36,10 @@ def test_changed_documents(shipped: list[Path]) -> None:
         document = changed_document(rng.choice(documents), rng)
         try:
             with limited():
-                good += isinstance(parse(document), Config)
+                config = parse(document)
+                good += 1
+            for source, name in dataset_names(config):
+                assert dataset_path(DATASETS, source, name).resolve().is_relative_to(DATASETS), document
         except ConfigError as error:
             assert len(str(error)) < 100_000, seed  # noqa: PT017
         except Exception as error:

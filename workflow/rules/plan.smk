@@ -29,7 +29,7 @@ rule prepare_dataset:
     conda:
         "../../envs/train-cpu.yml"
     shell:
-        "python -m wattsweep prepare {wildcards.source}:{wildcards.dataset} --configfile {input.config:q} > {log:q} 2>&1"
+        "python -m wattsweep prepare {wildcards.source:q}:{wildcards.dataset:q} --configfile {input.config:q} > {log:q} 2>&1"
 
 
 checkpoint plan:

@@ -30,7 +30,7 @@ REMEDIES = {
 }
 """What to do about the errors that YAML's parser tells of, by words in them."""
 
-MOST_VALUES, DEEPEST = 200_000, 40
+MOST_VALUES, DEEPEST, MOST_TOLD = 200_000, 40, 20
 
 
 class UniqueKeyLoader(yaml.SafeLoader):
@@ -98,8 +98,11 @@ def _checked(raw: Any, name: str, line_of: LineOf) -> Config:
         return Config.model_validate(raw)
     except ValidationError as error:
         lines = describe_errors(error, raw, Config, line_of)
-        mistakes = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-        raise ConfigError("\n  ".join([f"{name}: {mistakes}", *lines, EXPLAINED]), lines) from None
+        mistakes = "1 mistake" if len(lines) == 1 else f"{len(lines):,} mistakes"
+        further = [f"and {len(lines) - MOST_TOLD:,} further ones"] if len(lines) > MOST_TOLD else []
+        raise ConfigError(
+            "\n  ".join([f"{name}: {mistakes}", *lines[:MOST_TOLD], *further, EXPLAINED]), lines
+        ) from None
 
 
 def _text(path: Path) -> str:
