@@ -16,6 +16,7 @@ import pyarrow.csv
 from wattsweep.errors import AnalysisError
 from wattsweep.networks import SHAPES
 from wattsweep.power.sources.export_times import KNOWN, parse_times
+from wattsweep.power.sources.utf8 import Utf8Stream
 
 SOURCE = "https://data.openei.org/submissions/5991"
 WITHDRAWN_BATCH = "optimizer_energy_1_cpu"
@@ -139,20 +140,21 @@ def read_metadata(path: Path, zone: zoneinfo.ZoneInfo, counts: Counter[str]) -> 
         return "skip"
 
     try:
-        reader = pyarrow.csv.open_csv(
-            path,
-            pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES),
-            pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=leave_out),
-            pyarrow.csv.ConvertOptions(
-                include_columns=list(METADATA_COLUMNS),
-                column_types=dict.fromkeys(METADATA_COLUMNS, pa.string()),
-                strings_can_be_null=False,
-            ),
-        )
-        for batch in reader:
-            counts["listed"] += batch.num_rows
-            yield from _rows(batch, zone, counts)
-    except (OSError, KeyError, pa.ArrowException) as error:
+        with Utf8Stream(path.open("rb")) as stream:
+            reader = pyarrow.csv.open_csv(
+                stream,
+                pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES),
+                pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=leave_out),
+                pyarrow.csv.ConvertOptions(
+                    include_columns=list(METADATA_COLUMNS),
+                    column_types=dict.fromkeys(METADATA_COLUMNS, pa.string()),
+                    strings_can_be_null=False,
+                ),
+            )
+            for batch in reader:
+                counts["listed"] += batch.num_rows
+                yield from _rows(batch, zone, counts)
+    except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
         raise AnalysisError(f"{path} cannot be read: {str(error)[:200]}. Download it again from {SOURCE}.") from None
 
 
@@ -253,6 +255,14 @@ def read_pmlb(path: Path) -> dict[str, PmlbFacts]:
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """The rows of a small CSV; raises AnalysisError where it is none or lacks a column."""
+    try:
+        return _cells(path, columns)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AnalysisError(f"{path} cannot be read: {str(error)[:200]}. Download it again from {SOURCE}.") from None
+
+
+def _cells(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         names = [name.strip() for name in reader.fieldnames or []]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from wattsweep.power import Status, Trace
 from wattsweep.power.sources.export_times import AMBIGUOUS, KNOWN, NONEXISTENT, UNREADABLE, Times, parse_times
+from wattsweep.power.sources.utf8 import Utf8Stream
 from wattsweep.power.trace import Flags, Floats
 
 ZONE = "America/Denver"
@@ -139,15 +140,16 @@ def _read(path: Path, counts: Counter[str]) -> Any:
         return "skip"
 
     try:
-        return pyarrow.csv.read_csv(
-            path,
-            pyarrow.csv.ReadOptions(use_threads=False),
-            pyarrow.csv.ParseOptions(invalid_row_handler=leave_out),
-            pyarrow.csv.ConvertOptions(
-                include_columns=list(COLUMNS),
-                column_types=dict.fromkeys(COLUMNS, pa.string()),
-                strings_can_be_null=False,
-            ),
-        )
-    except (OSError, KeyError, pa.ArrowException) as error:
+        with Utf8Stream(path.open("rb")) as stream:
+            return pyarrow.csv.read_csv(
+                stream,
+                pyarrow.csv.ReadOptions(use_threads=False),
+                pyarrow.csv.ParseOptions(invalid_row_handler=leave_out),
+                pyarrow.csv.ConvertOptions(
+                    include_columns=list(COLUMNS),
+                    column_types=dict.fromkeys(COLUMNS, pa.string()),
+                    strings_can_be_null=False,
+                ),
+            )
+    except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
         raise UnreadableError(str(error)[:200]) from None

@@ -69,8 +69,10 @@ def read_summary(
                     else:
                         seen.add(identity)
                         yield identity, *_facts(row), partitions_of(path, folder)
-        except (OSError, ValueError) as error:
-            raise AnalysisError(f"{path} is no Parquet file: {str(error)[:200]}. Download the summary again.") from None
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise AnalysisError(
+                f"{path} is no Parquet file of the summary: {str(error)[:200]}. Download the summary again."
+            ) from None
 
 
 def _rows(batch: Any) -> Iterator[dict[str, Any]]:

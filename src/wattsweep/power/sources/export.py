@@ -34,6 +34,7 @@ from wattsweep.power.sources.export_times import (
     named_zone,
     parse_times,
 )
+from wattsweep.power.sources.utf8 import Utf8Stream
 from wattsweep.power.trace import Flags, Floats, Status, Trace
 
 COLUMNS = ("timestamp", "node", "watts")
@@ -199,7 +200,7 @@ def _blocks(path: Path, columns: Sequence[str], delimiter: str, counts: Counter[
     try:
         if not _has_rows(path, columns, delimiter):
             return
-        with pa.input_stream(str(path), compression=compression) as stream:
+        with Utf8Stream(pa.input_stream(str(path), compression=compression)) as stream:
             reader = pyarrow.csv.open_csv(
                 stream,
                 pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES),
