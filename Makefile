@@ -21,6 +21,9 @@ run: $(VENV)/.run ## Set up, run config.yaml on this machine, print the report's
 	$(SNAKEMAKE) --profile profiles/local --quiet rules
 
 test: $(VENV)/.test lint types ## Set up, then run every check and test that this machine can run
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(TESTS_AT_ONCE) --no-loadscope-reorder
+
+coverage: $(VENV)/.test ## The tests with coverage, that of processes they start too; takes much longer
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(TESTS_AT_ONCE) --no-loadscope-reorder \
 		--cov --cov-report=term
 

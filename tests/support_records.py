@@ -2,8 +2,11 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
+import h5py
 import numpy as np
 
 from wattsweep.grid import Experiment, Settings, experiment_id, make_run
@@ -11,6 +14,7 @@ from wattsweep.networks import count_parameters, layer_widths
 from wattsweep.power import Energy, RunEnergy, SourceDescription, Trace
 from wattsweep.power.sources.base import Origin
 from wattsweep.runs.record import DataFacts, Network, Phase, RunPower, RunRecord
+from wattsweep.runs.sealed import write_seal
 from wattsweep.training import METRICS
 from wattsweep.workload import Workload, workload
 
@@ -197,3 +201,12 @@ def _power(block: str, origin: Origin, net_j: float, seconds: float, refused: st
             seconds,
         ),
     )
+
+
+@contextmanager
+def resealed(path: Path) -> Iterator[h5py.File]:
+    """A run file open to be changed; afterwards it is sealed as if it had been written so."""
+    with h5py.File(path, "r+") as file:
+        yield file
+    with path.open("r+b") as content:
+        write_seal(content)

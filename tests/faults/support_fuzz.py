@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
-TRIES = int(os.environ.get("WATTSWEEP_FUZZ", "1500"))
+TRIES = int(os.environ.get("WATTSWEEP_FUZZ", "400"))
 """Inputs of each kind; docs/reliability.md says how many were tried for a release."""
 LIMIT_S = 10.0
 

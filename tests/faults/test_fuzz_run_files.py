@@ -41,7 +41,7 @@ def test_one_bit_turned_is_found_or_without_meaning(content: bytes, tmp_path: Pa
             assert str(path) in str(error)  # noqa: PT017
         except Exception as error:
             raise AssertionError(f"byte {place}, bit {bit}") from error
-    # Most of a small file is room that HDF5 keeps free; what says something is a part of it.
+    # What is read is what has its bit in the rest of the block that holds the seal.
     assert 0 < read < TRIES
 
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from tests.runs.support_runs import config, records, shard_of
 from tests.runs.test_run_files import assert_same
+from tests.support_records import resealed
 from wattsweep.cli import app
 from wattsweep.config import Config
 from wattsweep.datasets import prepare, read_facts
@@ -37,7 +38,7 @@ def turn_a_bit(path: Path) -> None:
 
 
 def other_version(path: Path) -> None:
-    with h5py.File(path, "r+") as file:
+    with resealed(path) as file:
         file.attrs["schema_version"] = 99
 
 

@@ -57,8 +57,10 @@ def test_drawn_twice_the_bytes_are_the_same(name: str, simulated: Inputs, tmp_pa
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_files_are_an_svg_without_a_date_and_a_readable_png(name: str, measured: Inputs, tmp_path: Path) -> None:
-    svg, png = save(FIGURES[name](*measured), tmp_path, name)
+def test_files_are_svg_and_pdf_without_a_date_and_a_readable_png(name: str, measured: Inputs, tmp_path: Path) -> None:
+    svg, pdf, png = save(FIGURES[name](*measured), tmp_path, name)
+    assert pdf.read_bytes().startswith(b"%PDF-")
+    assert b"CreationDate" not in pdf.read_bytes()
     assert ET.parse(svg).getroot().tag.endswith("svg")  # noqa: S314
     assert "date" not in svg.read_text().lower()
     with Image.open(png) as image:
@@ -156,5 +158,5 @@ def test_captions_are_up_to_date() -> None:
 
 def test_the_workflow_knows_every_figure(repository: Path) -> None:
     rules = (repository / "workflow/rules/common.smk").read_text(encoding="utf-8")
-    listed = rules[rules.index("FIGURE_NAMES = [") :].split("]")[0]
-    assert re.findall(r'"(\w+)"', listed) == list(FIGURES)
+    listed = rules[rules.index("FIGURE_CATEGORIES = {") :].split("}")[0]
+    assert re.findall(r'"(\w+)":', listed) == list(FIGURES)

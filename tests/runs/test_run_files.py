@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.runs.support_runs import files_no_larger_than
-from tests.support_records import make_record
+from tests.support_records import make_record, resealed
 from wattsweep.disk import LEFT_S, in_place_of
 from wattsweep.errors import RunFileError
 from wattsweep.power import Trace
@@ -104,7 +104,7 @@ def test_a_shorter_history_is_valid_only_where_it_ends_in_divergence(tmp_path: P
 
 def damage(change: Callable[[h5py.File], None], path: Path, *, copied: bool = False) -> None:
     """Change a file; it is then as one of before there was a copy of its attributes, unless that stays."""
-    with h5py.File(path, "r+") as file:
+    with resealed(path) as file:
         change(file)
         if not copied:
             del file.attrs["attributes"]

@@ -22,6 +22,7 @@ from wattsweep.power import Energy, RunEnergy, SourceDescription
 from wattsweep.runs.attributes import Node
 from wattsweep.runs.files import UNREADABLE, check_format, invalid, read_energy, read_phases
 from wattsweep.runs.record import DataFacts, Network, Phase, Phased, Provenance, RunPower, RunRecord
+from wattsweep.runs.sealed import open_sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def read_facts(path: Path) -> RunFacts:
     Raises RunFileError where the file is missing, damaged, foreign or of another version.
     """
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with open_sealed(path) as file:
             return facts_from_group(file, str(path))
     except FileNotFoundError:
         raise RunFileError(f"{path}: there is no such run file.") from None

@@ -21,6 +21,7 @@ from wattsweep.networks import count_parameters
 from wattsweep.power import Energy, RunEnergy, SourceDescription, Trace
 from wattsweep.runs.attributes import Node, keep_copy
 from wattsweep.runs.record import DataFacts, Network, Phase, RunPower, RunRecord, Segment, SegmentPower
+from wattsweep.runs.sealed import USER_BLOCK, open_sealed, write_seal
 from wattsweep.training import HISTORY_NAMES
 
 FORMAT = "wattsweep-run"
@@ -49,8 +50,9 @@ def write_run(path: Path, record: RunRecord) -> None:
     with in_place_of(path) as temporary:
         # HDF5 may end the process where a disk is full; made in memory, the write is Python's and raises OSError.
         image = io.BytesIO()
-        with h5py.File(image, "w", libver=CHECKED) as file:
+        with h5py.File(image, "w", libver=CHECKED, userblock_size=USER_BLOCK) as file:
             write_group(file, record)
+        write_seal(image)
         temporary.write_bytes(image.getbuffer())
         to_disk(temporary)
         read_run(temporary)
@@ -63,8 +65,7 @@ def read_run(path: Path, *, traces: bool = True) -> RunRecord:
     itself.
     """
     try:
-        # A run file never changes under its name, and not every filesystem has locks.
-        with h5py.File(path, "r", locking=False) as file:
+        with open_sealed(path) as file:
             return read_group(file, str(path), traces=traces)
     except FileNotFoundError:
         raise RunFileError(f"{path}: there is no such run file.") from None

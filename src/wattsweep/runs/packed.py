@@ -19,6 +19,7 @@ from wattsweep.runs.facts import RunFacts
 from wattsweep.runs.files import UNREADABLE, read_group
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.record import RunRecord
+from wattsweep.runs.sealed import open_sealed
 
 FORMAT = "wattsweep-packed"
 SCHEMA_VERSION = 1
@@ -77,7 +78,7 @@ def run_ids_in(group: h5py.Group) -> list[str]:
 def is_packed(path: Path) -> bool:
     """Whether a file says that it is a packed shard."""
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with open_sealed(path) as file:
             return bool(file.attrs.get("format") == FORMAT)
     except OSError:
         return False
@@ -163,7 +164,7 @@ def _records_in(path: Path, experiment_id: str, traces: bool) -> list[RunRecord]
 def open_packed(path: Path) -> h5py.File:
     """A packed file, opened to be read; raises RunFileError where it is none."""
     try:
-        file = h5py.File(path, "r", locking=False)
+        file = open_sealed(path)
     except FileNotFoundError:
         raise RunFileError(f"{path}: there is no such file.") from None
     except OSError as error:

@@ -33,6 +33,7 @@ from wattsweep.runs.packed import (
     run_ids_in,
 )
 from wattsweep.runs.record import RunRecord
+from wattsweep.runs.sealed import USER_BLOCK, open_sealed, write_seal
 
 HEARTBEAT_S = 15.0
 
@@ -120,7 +121,7 @@ def _write(path: Path, shard_id: str, earlier: Path | None, fresh: Mapping[str, 
         facts.setdefault(record.run.experiment_id, []).append(facts_of(record))
 
     with _Sink(path) as sink:
-        with h5py.File(sink, "w", libver=CHECKED) as packed:
+        with h5py.File(sink, "w", libver=CHECKED, userblock_size=USER_BLOCK) as packed:
             packed.attrs["format"] = FORMAT
             packed.attrs["schema_version"] = SCHEMA_VERSION
             packed.attrs["shard_id"] = shard_id
@@ -135,10 +136,11 @@ def _write(path: Path, shard_id: str, earlier: Path | None, fresh: Mapping[str, 
                 if record.run.run_id != run_id:
                     raise RunFileError(f"{run_file}: holds run {record.run.run_id}; move it away.")
                 take(record)
-                with h5py.File(run_file, "r", locking=False) as file:
+                with open_sealed(run_file) as file:
                     file.copy(file["/"], packed.require_group(record.run.experiment_id), run_id)
             for name, ones in facts.items():
                 _write_facts(packed[name], ones)
+        write_seal(sink)
         sink.check()
     return digests
 
