@@ -39,7 +39,10 @@ def compilation_cache(store: Path, machine: str, work: str = "") -> Iterator[int
     before = os.environ.get(FLAGS)
     try:
         known = _fill(folder, store)
-        options = [f"--tf_xla_persistent_cache_directory={folder}", "--tf_xla_persistent_cache_device_types=CPU"]
+        options = [
+            f"--tf_xla_persistent_cache_directory={_quoted(folder)}",
+            "--tf_xla_persistent_cache_device_types=CPU",
+        ]
         os.environ[FLAGS] = " ".join([*([before] if before else []), *options])
         yield len(known)
         _keep(folder, store, known)
@@ -50,6 +53,12 @@ def compilation_cache(store: Path, machine: str, work: str = "") -> Iterator[int
             os.environ.pop(FLAGS, None)
         else:
             os.environ[FLAGS] = before
+
+
+def _quoted(path: Path) -> str:
+    """A path as TensorFlow's flags take it, which end at a blank elsewhere."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _remove_left(store: Path, work: str) -> None:

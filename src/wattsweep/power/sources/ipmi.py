@@ -11,6 +11,7 @@ the BMC agreed to what was proposed: one that means another suite seems to refus
 
 import contextlib
 import select
+import struct
 import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -33,6 +34,8 @@ EVENT_LOOP_STEP_S = 0.02
 
 CREDENTIAL_WORDS = ("password", "Unauthorized", "username")
 SUITE_WORDS = ("algorithm", "Cipher suite", "integrity payload")
+GARBLED = (struct.error, LookupError, ValueError, TypeError, AttributeError)
+"""What pyghmi raises where a packet is cut short or means nothing."""
 SILENT_WORDS = ("None", "timeout", "no answer", "Session no longer connected", "Session failed to initialize")
 
 
@@ -124,6 +127,7 @@ class IpmiSource(BmcSource):
 def _log_in(spec: IpmiSpec, kind: type[SuiteSession], deadline_s: float) -> Any:
     """An established session. Raises LinkError."""
     outcome: list[dict[str, Any]] = []
+    session = None
     try:
         session = kind(
             bmc=spec.address,
@@ -137,6 +141,10 @@ def _log_in(spec: IpmiSpec, kind: type[SuiteSession], deadline_s: float) -> Any:
             Session.wait_for_rsp(timeout=EVENT_LOOP_STEP_S)
     except (IpmiException, OSError) as error:
         raise _link_error(str(error)) from None
+    except GARBLED as error:
+        if session is not None:
+            session.logout(False)
+        raise LinkError("other", f"it sent what is no answer of IPMI ({type(error).__name__})") from None
     if not outcome:
         session.logout(False)  # it would be taken for the next login's otherwise
         raise LinkError("silent", "no answer")
@@ -156,6 +164,8 @@ def _exchange(session: Any, deadline_s: float, **request: Any) -> dict[str, Any]
             Session.wait_for_rsp(timeout=EVENT_LOOP_STEP_S)
     except (IpmiException, OSError) as error:
         raise _link_error(str(error)) from None
+    except GARBLED as error:
+        raise LinkError("other", f"it sent what is no answer of IPMI ({type(error).__name__})") from None
     finally:
         # the client leaves it to callers with a callback to free the session for the next command
         session.incommand = False
