@@ -28,7 +28,7 @@ from wattsweep.training import HISTORY_NAMES
 
 pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.slow]
 
-KILLS = int(os.environ.get("WATTSWEEP_KILLS", "4"))
+KILLS = int(os.environ.get("WATTSWEEP_KILLS", "2"))
 WORKFLOW_KILLS = int(os.environ.get("WATTSWEEP_WORKFLOW_KILLS", "1"))
 WORKFLOW_S = 60.0
 GRID = CUBE | {"depth": [2, 3], "epochs": 4000, "repetitions": 2}
