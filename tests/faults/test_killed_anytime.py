@@ -66,6 +66,7 @@ def test_a_shard_killed_once_and_started_again(
     try:
         time.sleep(rng.uniform(0.0, whole_s))
         words = kill_one(job.process.pid, rng)
+        print(f"killed: {words}")
         job.wait()
         again = ShardProcess(settings, tmp_path / "again")
         assert again.wait() == 0, f"{words}\n{job.log}\n{again.log}"

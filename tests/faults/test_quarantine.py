@@ -1,6 +1,8 @@
 """Damaged run files are set aside with the reason and trained again; nothing of them is read."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +14,13 @@ from typer.testing import CliRunner
 
 from tests.runs.support_runs import config, records, shard_of
 from tests.runs.test_run_files import assert_same
-from tests.support_records import resealed
+from tests.support_records import make_record, resealed
 from wattsweep.cli import app
 from wattsweep.config import Config
 from wattsweep.datasets import prepare, read_facts
 from wattsweep.errors import RunFileError
 from wattsweep.planning import make_plan, write_plan
-from wattsweep.runs import Layout, execute_shard
+from wattsweep.runs import Layout, execute_shard, write_run
 from wattsweep.runs.failures import DAMAGED
 from wattsweep.runs.finished import finished_runs
 from wattsweep.runs.quarantine import quarantined
@@ -122,6 +124,24 @@ def test_of_two_files_of_one_name_both_are_kept(tmp_path: Path) -> None:
     assert [(tmp_path / one.path).read_text() for one in kept] == ["first", "second"]
     assert list(quarantined(layout, "ab" * 8)) == kept
     assert list(quarantined(layout, "cd" * 8)) == []
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_a_disk_that_does_not_answer_is_no_damage(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = make_record()
+    path = Layout(tmp_path).run(record.run)
+    write_run(path, record)
+
+    def fail(path: Path) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    for module in ("files", "facts"):
+        monkeypatch.setattr(f"wattsweep.runs.{module}.open_sealed", fail)
+    with pytest.raises(RunFileError, match=r"\.h5: cannot be read"):
+        finished_runs(Layout(tmp_path), record.run.experiment_id, quarantine=True)
+    monkeypatch.undo()
+    assert len(finished_runs(Layout(tmp_path), record.run.experiment_id, quarantine=True)) == 1
+    assert list(quarantined(Layout(tmp_path))) == []
 
 
 def test_without_it_a_damaged_file_is_an_error(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class ShardProcess:
 
     def wait(self) -> int:
         """The exit status."""
-        return self.process.wait(120)
+        return self.process.wait(600)
 
     def kill(self) -> None:
         """End it and all that it started, if it is still there."""

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from wattsweep.disk import in_place_of, to_disk
+from wattsweep.disk import in_place_of, obstacle, to_disk
 from wattsweep.errors import RunFileError
 from wattsweep.grid import Run, Settings, experiment_id, make_run
 from wattsweep.networks import count_parameters
@@ -85,7 +85,9 @@ def read_group(group: h5py.Group, where: str, *, traces: bool = True) -> RunReco
 
 
 def invalid(where: str, error: Exception) -> RunFileError:
-    """The error for what cannot be read as a run file."""
+    """The error for what cannot be read as a run file; where the disk is in the way, its content is not blamed."""
+    if isinstance(error, OSError) and (words := obstacle(error)):
+        return RunFileError(f"{where}: cannot be read ({words}).")
     return RunFileError(f"{where}: not a valid run file ({error}); move it away and its run is trained again.")
 
 

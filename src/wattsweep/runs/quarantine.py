@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from wattsweep.disk import in_place_of
+from wattsweep.disk import in_place_of, obstacle
 from wattsweep.errors import RunFileError
 from wattsweep.runs.layout import Layout
 
@@ -41,12 +41,16 @@ class Quarantined:
 def read_or_quarantine(layout: Layout, path: Path, read: Callable[[Path], T]) -> T | None:
     """What is read of a run file; None where it is damaged, and then it is set aside.
 
-    Raises what `read` raises where the file was replaced or is gone since.
+    Raises what `read` raises where the file was replaced or is gone since, and where the disk is in the way: the file
+    may be whole.
     """
     before = _identity(path)
     try:
         return read(path)
     except RunFileError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and obstacle(cause):
+            raise
         # A file that another process has replaced since is not the one that was read.
         if before is None or _identity(path) != before:
             raise
