@@ -22,6 +22,8 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 MARK = "=== block {} ==="
 LONGEST_S = 1200
+SESSIONS = 3
+TOO_LOUD = "because net energy is not positive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,18 @@ def follow(script: str, folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Followed:
+    """It wants a machine that does nothing else. Other tests run beside it, so it may have to be begun anew."""
+    for _ in range(SESSIONS - 1):
+        try:
+            return follow_in(tmp_path_factory, repository)
+        except AssertionError as error:
+            if TOO_LOUD not in str(error):
+                raise
+    return follow_in(tmp_path_factory, repository)
+
+
+def follow_in(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Followed:
+    """Follow it in a copy of the repository."""
     folder = tmp_path_factory.mktemp("tutorial") / "wattsweep"
     shutil.copytree(repository, folder, ignore=LEFT_OUT)
     # `make setup` would install for minutes what these tests run in already: here it finds that done.

@@ -36,6 +36,7 @@ from wattsweep.hardware import HardwareProfile
 TARGET = "energy_per_datum_j_median"
 GROUPING = ["engine", "device", "cpu_model", "power_origin"]
 FEWEST_FOR_TREES = 20
+NOT_POSITIVE = "net energy is not positive"
 TOLD_APART = 1e-6
 SEEN = ("n_parameters", "depth", "n_train", "n_inputs", "n_outputs", "batch_size", "epochs")
 
@@ -169,7 +170,7 @@ def usable(experiments: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         "power was not measured": int(np.sum(missing & (origin == "none"))),
         "energy was refused": int(np.sum(missing & (origin != "none") & (n_refused > 0))),
         "net energy is missing": int(np.sum(missing & (origin != "none") & (n_refused == 0))),
-        "net energy is not positive": int(np.sum(energy <= 0)),
+        NOT_POSITIVE: int(np.sum(energy <= 0)),
         "training diverged": int(np.sum((energy > 0) & diverged)),
     }
     return experiments[(energy > 0) & ~diverged], {reason: n for reason, n in counts.items() if n}
@@ -242,7 +243,9 @@ def _require_enough(
     left_out = ", ".join(f"{n} left out because {reason}" for reason, n in excluded.items())
     found = f"{n_kept} experiments have a positive net energy" + (f" ({left_out})" if left_out else "")
     if n_kept <= n_terms:
-        raise AnalysisError(f"{found}; a model of {n_terms} terms needs {n_terms + 1}: widen the sweep")
+        noisy = excluded.get(NOT_POSITIVE, 0) > n_kept
+        quiet = ", and measure longer (power.min_window) on nodes that do nothing else" if noisy else ""
+        raise AnalysisError(f"{found}; a model of {n_terms} terms needs {n_terms + 1}: widen the sweep{quiet}")
     n_networks = int(networks.max()) + 1
     if n_networks < config.folds:
         raise AnalysisError(

@@ -37,18 +37,23 @@ def choose_fits(fits: Sequence[EnergyModelFit], engine: str, device: str = "", c
 
     Where measured and other power was fitted, measured is taken. Raises AnalysisError where no group fits, or several.
     """
-    pairs = []
+    pairs, refused = [], []
     for energy in fits:
         group = energy.group
         named = device.casefold() in group.device.casefold() and cpu_model.casefold() in group.cpu_model.casefold()
-        if energy.model == NET and energy.fitted and group.engine == engine and named:
-            pairs += [FitPair(energy, one) for one in fits if (one.model, one.group) == (TIME, group) and one.fitted]
+        if energy.model == NET and group.engine == engine and named:
+            both = (energy, *(one for one in fits if (one.model, one.group) == (TIME, group)))
+            pairs += [FitPair(energy, time) for time in both[1:] if energy.fitted and time.fitted]
+            refused += [f"{_words(group)}: {one.reason}" for one in both if not one.fitted]
     known = "; ".join(sorted({_words(fit.group) for fit in fits if fit.fitted})) or "none"
     if not pairs:
         asked = (
             f"engine {engine}" + (f", device {device}" if device else "") + (f", CPU {cpu_model}" if cpu_model else "")
         )
-        raise AnalysisError(f"no model was fitted for {asked}: fitted groups are {known}; run such experiments first")
+        why = f" Not fitted: {'; '.join(dict.fromkeys(refused))}." if refused else ""
+        raise AnalysisError(
+            f"no model was fitted for {asked}: fitted groups are {known}; run such experiments first.{why}"
+        )
     measured = [pair for pair in pairs if pair.group.power_origin == "measured"]
     pairs = measured or pairs
     if len(pairs) > 1:
