@@ -20,7 +20,7 @@ import yaml
 
 from tests.runs.support_runs import CUBE, config, records, run, shard_of
 from tests.runs.support_shard_process import ShardProcess
-from tests.workflow.test_workflow import Project
+from tests.workflow.test_workflow import Project, stamps
 from wattsweep.config import Config, parse
 from wattsweep.planning import read_plan
 from wattsweep.runs import RunRecord
@@ -102,8 +102,10 @@ def test_a_workflow_killed_once_and_started_again(seed: int, tmp_path: Path, rep
         else:
             words = "nothing: it had ended"
         # What it started goes on, and is there when the workflow is started again.
+        before = stamps(project)
         project.succeed("--unlock")
         project.succeed()
+    assert before.items() <= stamps(project).items(), words
     found = project.runs()
     expected = expected_losses(project, tmp_path / "undisturbed")
     plan = read_plan(tmp_path / "results" / "plan" / "plan.json")

@@ -6,14 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
@@ -173,37 +171,6 @@ def snakemake_report(project: Project) -> tuple[dict[str, Any], dict[str, Any]]:
 def stamps(project: Project) -> dict[str, int]:
     """When each run file was written."""
     return {path.stem: path.stat().st_mtime_ns for path in project.folder.glob("results/runs/*/*/*.h5")}
-
-
-def test_killed_in_mid_shard_and_started_again(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
-    undisturbed = Project(tmp_path_factory.mktemp("undisturbed"), project.repository)
-    undisturbed.configure()
-    undisturbed.succeed()
-    expected = undisturbed.runs()
-
-    with project.running():
-        wait_for_run_files(project, 3)
-    before = stamps(project)
-    assert len(before) >= 3
-    assert not (project.folder / "results" / "report.html").exists()
-
-    assert "--unlock" in project.snakemake().stderr
-    project.succeed("--unlock")
-    project.succeed()
-    assert before.items() <= stamps(project).items()
-    finished = project.runs()
-    planned = {name for name, record in expected.items() if record.run.repetition < GRID["repetitions"]}  # type: ignore[operator]
-    assert planned <= set(finished)
-    for name in set(expected) & set(finished):
-        for metric, values in expected[name].history.items():
-            np.testing.assert_array_equal(values, finished[name].history[metric])
-
-
-def wait_for_run_files(project: Project, wanted: int) -> None:
-    deadline = time.monotonic() + 300
-    while len(stamps(project)) < wanted:
-        assert time.monotonic() < deadline, "no run file appeared"
-        time.sleep(0.05)
 
 
 def test_a_mistake_stops_before_any_job_is_planned(project: Project) -> None:
