@@ -114,6 +114,21 @@ def test_inspect_shows_a_valid_run_and_refuses_another_file(tmp_path: Path) -> N
     assert "not a valid run file" in refused.stderr
 
 
+def test_inspect_of_many_names_those_that_are_not_valid(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.h5" for number in range(3)]
+    for path in paths:
+        write_run(path, make_record())
+    assert wattsweep("inspect", *map(str, paths)).stdout == "3 of 3 files are valid\n"
+    paths[1].write_bytes(paths[1].read_bytes()[:1000])
+    found = wattsweep("inspect", *map(str, paths))
+    assert found.returncode == 1
+    assert found.stdout.endswith("2 of 3 files are valid\n")
+    assert f"{paths[1]}: not a valid run file" in found.stdout
+    listed = json.loads(wattsweep("inspect", "--json", *map(str, paths)).stdout)
+    assert listed["files"] == 3
+    assert list(listed["not_valid"]) == [str(paths[1])]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -1,6 +1,7 @@
 """Commands for run files: `inspect` shows one, `pack` packs those of finished shards."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,18 +20,24 @@ if TYPE_CHECKING:
         "inspect results/runs/*/*/RUN.h5",
         "inspect results/runs/*/*/RUN.h5 --json",
         "inspect results/packed/SHARD.h5",
+        "inspect results/runs/*/*/*.h5",
     )
 )
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A run file, or a packed shard (.h5).")],
+    files: Annotated[list[Path], typer.Argument(help="A run file or a packed shard (.h5), or several.")],
     as_json: JsonOption = False,
     run_id: Annotated[str | None, typer.Option("--run", help="The run of a packed shard to show.")] = None,
 ) -> None:
-    """Validate a run file and show it.
+    """Validate a run file and show it, or validate many.
 
-    Of a packed shard it lists the runs, or shows the one that --run names; the name that a run file had before it was
-    packed will do as well. Exits with 1 where it is not a valid run file.
+    Of several files it names those that are not valid, with the reason, and counts the others. Of a packed shard it
+    lists the runs, or shows the one that --run names; the name that a run file had before it was packed will do as
+    well. Exits with 1 where a file is not valid.
     """
+    if len(files) > 1:
+        _validate(files, as_json)
+        return
+    (file,) = files
     from wattsweep.runs import describe_run, run_facts
     from wattsweep.runs.packed import describe_packed, facts_in, is_packed
 
@@ -42,6 +49,32 @@ def inspect(
     record = _record(file, run_id)
     print(json.dumps(run_facts(record), indent=1) if as_json else describe_run(record))
     say_next("with --json it says more; in Python `wattsweep.runs.read_run` reads all of it", unless=as_json)
+
+
+def _validate(files: Sequence[Path], as_json: bool) -> None:
+    """Say of several files which are not valid; ends the command with 1 where there are any."""
+    from wattsweep.errors import RunFileError
+    from wattsweep.runs import read_run
+    from wattsweep.runs.packed import facts_in, is_packed
+
+    reasons: dict[str, str] = {}
+    with progress("validating", len(files)) as bar:
+        for path in files:
+            try:
+                facts_in(path) if is_packed(path) else read_run(path)
+            except RunFileError as error:
+                reasons[str(path)] = str(error)
+            bar.step(1)
+    if as_json:
+        print(json.dumps({"files": len(files), "not_valid": reasons}, indent=1))
+    else:
+        print("\n".join([*reasons.values(), f"{len(files) - len(reasons):,} of {len(files):,} files are valid"]))
+    after = (
+        "the workflow sets aside what is not valid, and trains it again" if reasons else "name one of them to see it"
+    )
+    say_next(after, unless=as_json)
+    if reasons:
+        raise typer.Exit(1)
 
 
 @app.command(epilog=examples("pack", "pack SHARD --json"))

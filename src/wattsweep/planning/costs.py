@@ -47,7 +47,8 @@ def describe_costs(plan: Plan, predicted: Forecast, learned: Learned) -> list[st
 def _wall_times(predicted: Forecast) -> str:
     shortest_s, longest_s = predicted.shard_s[1].min(), predicted.shard_s[1].max()
     per, unit = (1, "seconds") if longest_s < SHORT_S else (3600, "hours")
-    return f"{_count(shortest_s / per)} to {_count(longest_s / per)} {unit}"
+    ends = dict.fromkeys((_count(shortest_s / per), _count(longest_s / per)))
+    return f"{' to '.join(ends)} {unit}"
 
 
 def _on_sizes_h(predicted: Forecast) -> float:
