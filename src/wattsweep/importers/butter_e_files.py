@@ -15,8 +15,8 @@ import pyarrow.csv
 
 from wattsweep.errors import AnalysisError
 from wattsweep.networks import SHAPES
+from wattsweep.power.sources.csv_text import Utf8Stream, as_text
 from wattsweep.power.sources.export_times import KNOWN, parse_times
-from wattsweep.power.sources.utf8 import Utf8Stream
 
 SOURCE = "https://data.openei.org/submissions/5991"
 WITHDRAWN_BATCH = "optimizer_energy_1_cpu"
@@ -134,28 +134,18 @@ def read_metadata(path: Path, zone: zoneinfo.ZoneInfo, counts: Counter[str]) -> 
     Times without an offset are on the clock of `zone`. `counts` gets "listed", and the reasons. Raises AnalysisError
     where the file is no CSV or lacks a column.
     """
-
-    def leave_out(_: Any) -> str:
-        counts["row of another length"] += 1
-        return "skip"
-
     try:
         with Utf8Stream(path.open("rb")) as stream:
             reader = pyarrow.csv.open_csv(
                 stream,
                 pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES),
-                pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=leave_out),
-                pyarrow.csv.ConvertOptions(
-                    include_columns=list(METADATA_COLUMNS),
-                    column_types=dict.fromkeys(METADATA_COLUMNS, pa.string()),
-                    strings_can_be_null=False,
-                ),
+                **as_text(METADATA_COLUMNS, counts, "row of another length", newlines_in_values=True),
             )
             for batch in reader:
                 counts["listed"] += batch.num_rows
                 yield from _rows(batch, zone, counts)
     except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise AnalysisError(f"{path} cannot be read: {str(error)[:200]}. Download it again from {SOURCE}.") from None
+        raise _unreadable(path, error) from None
 
 
 def _rows(batch: Any, zone: zoneinfo.ZoneInfo, counts: Counter[str]) -> Iterator[MetadataRow]:
@@ -259,7 +249,7 @@ def _table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     try:
         return _cells(path, columns)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AnalysisError(f"{path} cannot be read: {str(error)[:200]}. Download it again from {SOURCE}.") from None
+        raise _unreadable(path, error) from None
 
 
 def _cells(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
@@ -274,6 +264,10 @@ def _cells(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
                 f"again from {SOURCE}."
             )
         return [{name: (value or "").strip() for name, value in row.items() if name} for row in reader]
+
+
+def _unreadable(path: Path, error: Exception) -> AnalysisError:
+    return AnalysisError(f"{path} cannot be read: {str(error)[:200]}. Download it again from {SOURCE}.")
 
 
 def _number(text: str | None) -> float | None:

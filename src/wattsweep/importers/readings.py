@@ -17,8 +17,8 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from wattsweep.power import Status, Trace
+from wattsweep.power.sources.csv_text import Utf8Stream, as_text
 from wattsweep.power.sources.export_times import AMBIGUOUS, KNOWN, NONEXISTENT, UNREADABLE, Times, parse_times
-from wattsweep.power.sources.utf8 import Utf8Stream
 from wattsweep.power.trace import Flags, Floats
 
 ZONE = "America/Denver"
@@ -135,21 +135,12 @@ def _passes(first_s: Floats, second_s: Floats, before_s: float | None, after_s: 
 
 
 def _read(path: Path, counts: Counter[str]) -> Any:
-    def leave_out(_: Any) -> str:
-        counts["row of another length"] += 1
-        return "skip"
-
     try:
         with Utf8Stream(path.open("rb")) as stream:
             return pyarrow.csv.read_csv(
                 stream,
                 pyarrow.csv.ReadOptions(use_threads=False),
-                pyarrow.csv.ParseOptions(invalid_row_handler=leave_out),
-                pyarrow.csv.ConvertOptions(
-                    include_columns=list(COLUMNS),
-                    column_types=dict.fromkeys(COLUMNS, pa.string()),
-                    strings_can_be_null=False,
-                ),
+                **as_text(COLUMNS, counts, "row of another length"),
             )
     except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
         raise UnreadableError(str(error)[:200]) from None

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from wattsweep.errors import PowerError
 from wattsweep.power.sources.base import Scope, SourceDescription
+from wattsweep.power.sources.csv_text import Utf8Stream, as_text
 from wattsweep.power.sources.export_times import (
     AMBIGUOUS,
     KNOWN,
@@ -34,7 +35,6 @@ from wattsweep.power.sources.export_times import (
     named_zone,
     parse_times,
 )
-from wattsweep.power.sources.utf8 import Utf8Stream
 from wattsweep.power.trace import Flags, Floats, Status, Trace
 
 COLUMNS = ("timestamp", "node", "watts")
@@ -191,11 +191,6 @@ def _files(path: Path | str) -> list[Path]:
 
 def _blocks(path: Path, columns: Sequence[str], delimiter: str, counts: Counter[str]) -> Iterator[tuple[Any, Any, Any]]:
     """The columns of time, node and watts of a file as Arrow arrays of text, block by block."""
-
-    def leave_out(_: Any) -> str:
-        counts["malformed_row"] += 1
-        return "skip"
-
     compression = "gzip" if path.name.endswith(".gz") else None
     try:
         if not _has_rows(path, columns, delimiter):
@@ -204,12 +199,7 @@ def _blocks(path: Path, columns: Sequence[str], delimiter: str, counts: Counter[
             reader = pyarrow.csv.open_csv(
                 stream,
                 pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES),
-                pyarrow.csv.ParseOptions(delimiter=delimiter, invalid_row_handler=leave_out),
-                pyarrow.csv.ConvertOptions(
-                    include_columns=list(columns),
-                    column_types=dict.fromkeys(columns, pa.string()),
-                    strings_can_be_null=False,
-                ),
+                **as_text(columns, counts, "malformed_row", delimiter=delimiter),
             )
             for batch in reader:
                 counts["rows"] += batch.num_rows

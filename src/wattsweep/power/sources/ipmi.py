@@ -144,7 +144,7 @@ def _log_in(spec: IpmiSpec, kind: type[SuiteSession], deadline_s: float) -> Any:
     except GARBLED as error:
         if session is not None:
             session.logout(False)
-        raise LinkError("other", f"it sent what is no answer of IPMI ({type(error).__name__})") from None
+        raise _garbled(error) from None
     if not outcome:
         session.logout(False)  # it would be taken for the next login's otherwise
         raise LinkError("silent", "no answer")
@@ -165,13 +165,17 @@ def _exchange(session: Any, deadline_s: float, **request: Any) -> dict[str, Any]
     except (IpmiException, OSError) as error:
         raise _link_error(str(error)) from None
     except GARBLED as error:
-        raise LinkError("other", f"it sent what is no answer of IPMI ({type(error).__name__})") from None
+        raise _garbled(error) from None
     finally:
         # the client leaves it to callers with a callback to free the session for the next command
         session.incommand = False
         while session.evq:
             session.evq.popleft().set()
     return answers[0]
+
+
+def _garbled(error: Exception) -> LinkError:
+    return LinkError("other", f"it sent what is no answer of IPMI ({type(error).__name__})")
 
 
 def _link_error(words: str) -> LinkError:
