@@ -26,10 +26,10 @@ from wattsweep.datasets.split import split_counts
 from wattsweep.planning import Plan, PlannedExperiment, Shard, make_plan, predict_run_s, write_plan
 from wattsweep.power import Energy, RunEnergy, SourceDescription, Trace
 from wattsweep.runs import DataFacts, Layout, Network, Phase, RunPower, RunRecord
-from wattsweep.runs.files import CHECKED, write_group
+from wattsweep.runs.files import write_group
 from wattsweep.runs.marker import RunSummary, ShardResult, write_marker
 from wattsweep.runs.progress import add_up, count_experiment
-from wattsweep.runs.sealed import USER_BLOCK, write_seal
+from wattsweep.runs.sealed import create_sealed
 from wattsweep.training import METRICS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -180,14 +180,13 @@ def _write_quickly(path: Path, record: RunRecord) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     curves = record.run.seed % N_CURVES
     image = io.BytesIO()
-    with h5py.File(image, "w", libver=CHECKED, userblock_size=USER_BLOCK) as file:
+    with create_sealed(image) as file:
         if curves in _written:
             write_group(file, dataclasses.replace(record, history={k: v[:1] for k, v in record.history.items()}))
             del file["epochs"]
             _written[curves].copy("epochs", file)
         else:
             write_group(file, record)
-    write_seal(image)
     path.write_bytes(image.getbuffer())
     if curves not in _written:
         _written[curves] = h5py.File(image, "r")

@@ -30,6 +30,10 @@ class RunFileError(WattsweepError):
     """A run file is missing, truncated, foreign or of another version."""
 
 
+class UnreachableError(RunFileError):
+    """The disk does not give a run file, which may be whole."""
+
+
 class TrainingError(WattsweepError):
     """A run cannot be trained as asked."""
 

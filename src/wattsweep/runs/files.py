@@ -15,20 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wattsweep.disk import in_place_of, obstacle, to_disk
-from wattsweep.errors import RunFileError
+from wattsweep.errors import RunFileError, UnreachableError
 from wattsweep.grid import Run, Settings, experiment_id, make_run
 from wattsweep.networks import count_parameters
 from wattsweep.power import Energy, RunEnergy, SourceDescription, Trace
 from wattsweep.runs.attributes import Node, keep_copy
 from wattsweep.runs.record import DataFacts, Network, Phase, RunPower, RunRecord, Segment, SegmentPower
-from wattsweep.runs.sealed import USER_BLOCK, open_sealed, write_seal
+from wattsweep.runs.sealed import create_sealed, open_sealed
 from wattsweep.training import HISTORY_NAMES
 
 FORMAT = "wattsweep-run"
 SCHEMA_VERSION = 1
-
-CHECKED = ("v108", "v108")
-"""The oldest format of HDF5 in which all that describes the content has checksums too."""
 
 UNREADABLE = (OSError, KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError, MemoryError)
 """What h5py, NumPy and our own checks raise where content was damaged."""
@@ -50,9 +47,8 @@ def write_run(path: Path, record: RunRecord) -> None:
     with in_place_of(path) as temporary:
         # HDF5 may end the process where a disk is full; made in memory, the write is Python's and raises OSError.
         image = io.BytesIO()
-        with h5py.File(image, "w", libver=CHECKED, userblock_size=USER_BLOCK) as file:
+        with create_sealed(image) as file:
             write_group(file, record)
-        write_seal(image)
         temporary.write_bytes(image.getbuffer())
         to_disk(temporary)
         read_run(temporary)
@@ -85,9 +81,9 @@ def read_group(group: h5py.Group, where: str, *, traces: bool = True) -> RunReco
 
 
 def invalid(where: str, error: Exception) -> RunFileError:
-    """The error for what cannot be read as a run file; where the disk is in the way, its content is not blamed."""
+    """The error for what cannot be read as a run file; UnreachableError where the disk is in the way."""
     if isinstance(error, OSError) and (words := obstacle(error)):
-        return RunFileError(f"{where}: cannot be read ({words}).")
+        return UnreachableError(f"{where}: cannot be read ({words}).")
     return RunFileError(f"{where}: not a valid run file ({error}); move it away and its run is trained again.")
 
 

@@ -19,14 +19,13 @@ from wattsweep.runs.facts import RunFacts
 from wattsweep.runs.files import UNREADABLE, read_group
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.record import RunRecord
-from wattsweep.runs.sealed import open_sealed
+from wattsweep.runs.sealed import RECENT_NS, open_sealed
 
 FORMAT = "wattsweep-packed"
 SCHEMA_VERSION = 1
 FACTS = "facts"
 """The dataset in an experiment's group that has the facts of its runs, as JSON; every other name there is a run."""
 INDEX = "index.json"
-RECENT_NS = 2_000_000_000
 
 Stamp = tuple[int, int]
 """Size in bytes and time of the last change in ns of a file: it is looked into again when either is another."""
@@ -108,7 +107,6 @@ def files_with(layout: Layout, experiment_id: str) -> list[Path]:
     except FileNotFoundError:
         return []
     if time.time_ns() - changed_ns < RECENT_NS:
-        # Within a tick of the filesystem's clock the folder may have changed once more under the same time.
         _files_by_experiment.cache_clear()
     return [folder / name for name in _files_by_experiment(folder, changed_ns).get(experiment_id, ())]
 

@@ -20,7 +20,7 @@ import numpy as np
 from wattsweep.disk import in_place_of, to_disk
 from wattsweep.errors import RunFileError
 from wattsweep.runs.facts import RunFacts, facts_of
-from wattsweep.runs.files import CHECKED, read_group, read_run
+from wattsweep.runs.files import read_group, read_run
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.lease import Lease
 from wattsweep.runs.packed import (
@@ -33,7 +33,7 @@ from wattsweep.runs.packed import (
     run_ids_in,
 )
 from wattsweep.runs.record import RunRecord
-from wattsweep.runs.sealed import USER_BLOCK, open_sealed, write_seal
+from wattsweep.runs.sealed import create_sealed, open_sealed
 
 HEARTBEAT_S = 15.0
 
@@ -121,7 +121,7 @@ def _write(path: Path, shard_id: str, earlier: Path | None, fresh: Mapping[str, 
         facts.setdefault(record.run.experiment_id, []).append(facts_of(record))
 
     with _Sink(path) as sink:
-        with h5py.File(sink, "w", libver=CHECKED, userblock_size=USER_BLOCK) as packed:
+        with create_sealed(sink) as packed:
             packed.attrs["format"] = FORMAT
             packed.attrs["schema_version"] = SCHEMA_VERSION
             packed.attrs["shard_id"] = shard_id
@@ -140,7 +140,6 @@ def _write(path: Path, shard_id: str, earlier: Path | None, fresh: Mapping[str, 
                     file.copy(file["/"], packed.require_group(record.run.experiment_id), run_id)
             for name, ones in facts.items():
                 _write_facts(packed[name], ones)
-        write_seal(sink)
         sink.check()
     return digests
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from wattsweep.disk import in_place_of, obstacle
-from wattsweep.errors import RunFileError
+from wattsweep.disk import in_place_of
+from wattsweep.errors import RunFileError, UnreachableError
 from wattsweep.runs.layout import Layout
 
 T = TypeVar("T")
@@ -47,10 +47,9 @@ def read_or_quarantine(layout: Layout, path: Path, read: Callable[[Path], T]) ->
     before = _identity(path)
     try:
         return read(path)
+    except UnreachableError:
+        raise
     except RunFileError as error:
-        cause = error.__cause__
-        if isinstance(cause, OSError) and obstacle(cause):
-            raise
         # A file that another process has replaced since is not the one that was read.
         if before is None or _identity(path) != before:
             raise

@@ -5,6 +5,8 @@ The seal stands in the file's user block, its first 512 bytes, which HDF5 leaves
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -12,11 +14,23 @@ from zlib import crc32
 
 import h5py
 
+CHECKED = ("v108", "v108")
+"""The oldest format of HDF5 in which all that describes the content has checksums too."""
+
 USER_BLOCK = 512
 MAGIC = b"wattsweep-seal crc32 "
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 CHUNK_BYTES = 1 << 20
 RECENT_NS = 2_000_000_000
+"""Within a tick of the filesystem's clock a file may change twice under one time: so recent a time says nothing."""
+
+
+@contextmanager
+def create_sealed(file: BinaryIO) -> Iterator[h5py.File]:
+    """An HDF5 file to be filled, in a binary file open for reading and writing; sealed where all goes well."""
+    with h5py.File(file, "w", libver=CHECKED, userblock_size=USER_BLOCK) as content:
+        yield content
+    write_seal(file)
 
 
 def write_seal(file: BinaryIO) -> None:
@@ -33,15 +47,19 @@ def open_sealed(path: Path) -> h5py.File:
     """
     status = path.stat()
     if time.time_ns() - status.st_mtime_ns < RECENT_NS:
-        # Within a tick of the filesystem's clock it may have changed once more under the same time.
-        _check.cache_clear()
-    _check(path, status.st_size, status.st_mtime_ns)
+        _check(path)
+    else:
+        _check_once(path, status.st_size, status.st_mtime_ns)
     # Such a file never changes under its name, and not every filesystem has locks.
     return h5py.File(path, "r", locking=False)
 
 
 @lru_cache(maxsize=1024)
-def _check(path: Path, size: int, changed_ns: int) -> None:  # noqa: ARG001 (parts of the key)
+def _check_once(path: Path, size: int, changed_ns: int) -> None:  # noqa: ARG001 (parts of the key)
+    _check(path)
+
+
+def _check(path: Path) -> None:
     """Raise OSError where a file is not as it was sealed."""
     with path.open("rb") as file:
         header = file.read(USER_BLOCK)
