@@ -127,6 +127,9 @@ def test_inspect_of_many_names_those_that_are_not_valid(tmp_path: Path) -> None:
     listed = json.loads(wattsweep("inspect", "--json", *map(str, paths)).stdout)
     assert listed["files"] == 3
     assert list(listed["not_valid"]) == [str(paths[1])]
+    asked = wattsweep("inspect", "--run", "x", *map(str, paths))
+    assert asked.returncode == 2
+    assert "it is of one packed shard, and 3 files are named" in asked.stderr
 
 
 @pytest.mark.parametrize(

@@ -34,13 +34,15 @@ def inspect(
     lists the runs, or shows the one that --run names; the name that a run file had before it was packed will do as
     well. Exits with 1 where a file is not valid.
     """
-    if len(files) > 1:
-        _validate(files, as_json)
-        return
-    (file,) = files
     from wattsweep.runs import describe_run, run_facts
     from wattsweep.runs.packed import describe_packed, facts_in, is_packed
 
+    if len(files) > 1:
+        if run_id is not None:
+            raise typer.BadParameter(f"it is of one packed shard, and {len(files)} files are named", param_hint="--run")
+        _validate(files, as_json)
+        return
+    (file,) = files
     if run_id is None and is_packed(file):
         facts = facts_in(file)
         print(json.dumps([one.to_json() for one in facts], indent=1) if as_json else describe_packed(facts))
