@@ -20,7 +20,7 @@ import yaml
 
 from tests.runs.support_runs import CUBE, config, records, run, shard_of
 from tests.runs.support_shard_process import ShardProcess
-from tests.workflow.test_workflow import Project, stamps
+from tests.workflow.test_workflow import Project, stamps, with_group
 from wattsweep.config import Config, parse
 from wattsweep.planning import read_plan
 from wattsweep.runs import RunRecord
@@ -29,7 +29,7 @@ from wattsweep.training import HISTORY_NAMES
 pytestmark = [pytest.mark.usefixtures("tensorflow"), pytest.mark.slow]
 
 KILLS = int(os.environ.get("WATTSWEEP_KILLS", "2"))
-WORKFLOW_KILLS = int(os.environ.get("WATTSWEEP_WORKFLOW_KILLS", "1"))
+WORKFLOW_KILLS = int(os.environ.get("WATTSWEEP_WORKFLOW_KILLS", "2"))
 WORKFLOW_S = 60.0
 GRID = CUBE | {"depth": [2, 3], "epochs": 4000, "repetitions": 2}
 
@@ -90,6 +90,7 @@ def test_a_shard_killed_once_and_started_again(
 
 @pytest.mark.parametrize("seed", range(WORKFLOW_KILLS))
 def test_a_workflow_killed_once_and_started_again(seed: int, tmp_path: Path, repository: Path) -> None:
+    """Of every two, one is killed with all that it started, as where the power fails."""
     rng = random.Random(seed)
     project = Project(tmp_path, repository)
     project.configure(dataset="wine", depth=[2, 3])
@@ -97,12 +98,14 @@ def test_a_workflow_killed_once_and_started_again(seed: int, tmp_path: Path, rep
         try:
             process.wait(rng.uniform(0.0, WORKFLOW_S))
         except subprocess.TimeoutExpired:
-            words = kill_one(process.pid, rng)
+            words = kill_all(process) if seed % 2 == 0 else kill_one(process.pid, rng)
             process.wait(300)
         else:
             words = "nothing: it had ended"
         # What it started goes on, and is there when the workflow is started again.
         before = stamps(project)
+        if list(tmp_path.glob(".snakemake/locks/*")):
+            assert "--unlock" in project.snakemake().stderr, words
         project.succeed("--unlock")
         project.succeed()
     assert before.items() <= stamps(project).items(), words
@@ -125,6 +128,12 @@ def expected_losses(project: Project, results: Path) -> dict[str, Any]:
     settings = parse(document | {"power": {"source": "none"}, "paths": {"results": str(results)}})
     run(settings)
     return {record.run.run_id: record.history for record in records(settings).values()}
+
+
+def kill_all(process: subprocess.Popen[bytes]) -> str:
+    """Kill a process and all that it started, in words."""
+    with_group(process)
+    return "everything"
 
 
 def kill_one(pid: int, rng: random.Random) -> str:
