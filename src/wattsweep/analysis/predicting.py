@@ -42,9 +42,9 @@ def choose_fits(fits: Sequence[EnergyModelFit], engine: str, device: str = "", c
         group = energy.group
         named = device.casefold() in group.device.casefold() and cpu_model.casefold() in group.cpu_model.casefold()
         if energy.model == NET and group.engine == engine and named:
-            both = (energy, *(one for one in fits if (one.model, one.group) == (TIME, group)))
-            pairs += [FitPair(energy, time) for time in both[1:] if energy.fitted and time.fitted]
-            refused += [f"{_words(group)}: {one.reason}" for one in both if not one.fitted]
+            times = [one for one in fits if (one.model, one.group) == (TIME, group)]
+            pairs += [FitPair(energy, time) for time in times if energy.fitted and time.fitted]
+            refused += [f"{_words(group)}: {one.reason}" for one in (energy, *times) if not one.fitted]
     known = "; ".join(sorted({_words(fit.group) for fit in fits if fit.fitted})) or "none"
     if not pairs:
         asked = (
