@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,13 @@ OBSTACLES = {
 }
 """What stands in the way, and the remedy, by the number of an OSError."""
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
 LEFT_S = 60.0
 """A temporary file that nobody has written to for so long was left by a process that was killed."""
+
+LEFT_WHERE_SLOW_S = 3600.0
+"""The same of what is written piece by piece, with work in between."""
 
 
 def obstacle(error: OSError) -> str:
@@ -30,33 +36,108 @@ def obstacle(error: OSError) -> str:
     return f"{where}{words}" if words else ""
 
 
+def why_not_written(error: OSError) -> str:
+    """What keeps a file from being written, and the remedy."""
+    return OBSTACLES.get(error.errno or 0, f"{error.strerror}: choose another place")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of UTF-8 text, whole or not at all, in place of an earlier one."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a file, whole or not at all, in place of an earlier one."""
+    with in_place_of(path) as temporary:
+        temporary.write_bytes(content)
+        to_disk(temporary)
+
+
 @contextmanager
-def in_place_of(path: Path) -> Iterator[Path]:
+def in_place_of(path: Path, left_s: float = LEFT_S) -> Iterator[Path]:
     """A temporary name in the file's folder; what is written there gets the file's name if all goes well.
 
-    The name is no other process's, on whichever node. What killed processes left under such names is removed.
+    The name is no other process's, on whichever node. What killed processes left under such names `left_s` ago is
+    removed. An error of a full disk that names no file names this one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Process ids do not tell the processes of several nodes apart.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary = _temporary(path)
     try:
         yield temporary
         temporary.rename(path)
-        _remove_left(path)
+        _remove_left(path, left_s)
         to_disk(path.parent)
+    except OSError as error:
+        _name(error, path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _remove_left(path: Path) -> None:
-    """Remove what was left of earlier attempts to write a file that has just been written."""
+@contextmanager
+def folder_in_place_of(path: Path, left_s: float = LEFT_WHERE_SLOW_S) -> Iterator[Path]:
+    """As `in_place_of`, a temporary folder, which takes the place of the one of that name."""
+    temporary, replaced = _temporary(path), _temporary(path)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        _exchange(path, temporary, replaced)
+        shutil.rmtree(replaced, ignore_errors=True)
+        _remove_left(path, left_s)
+        to_disk(path.parent)
+    except OSError as error:
+        _name(error, path)
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(path: Path, new: Path, replaced: Path) -> None:
+    """Give a folder the name of another, which is set aside."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(replaced)
+        try:
+            new.rename(path)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                # Another process was faster, and its folder is replaced in turn.
+                shutil.rmtree(replaced, ignore_errors=True)
+                continue
+            with contextlib.suppress(OSError):
+                replaced.rename(path)
+            raise
+        return
+
+
+def _name(error: OSError, path: Path) -> None:
+    """Name what there is no room for: an error of write(2) names nothing. Other errors may be of what was read."""
+    if error.errno in NO_ROOM and not error.filename:
+        error.filename = str(path)
+
+
+def _temporary(path: Path) -> Path:
+    # Process ids do not tell the processes of several nodes apart.
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+
+
+def _remove_left(path: Path, left_s: float) -> None:
+    """Remove what was left of earlier attempts to write what has just been written."""
     now_s = path.stat().st_mtime  # the filesystem's clock, not the node's
     with os.scandir(path.parent) as entries:
         named = [one for one in entries if one.name.startswith(f".{path.name}.") and one.name.endswith(".tmp")]
     for one in named:
         with contextlib.suppress(FileNotFoundError):
-            if now_s - one.stat().st_mtime > LEFT_S:
+            if now_s - _last_written_s(Path(one)) <= left_s:
+                continue
+            if one.is_dir(follow_symlinks=False):
+                shutil.rmtree(one, ignore_errors=True)
+            else:
                 Path(one).unlink()
+
+
+def _last_written_s(path: Path) -> float:
+    return max([path.stat().st_mtime, *(inner.stat().st_mtime for inner in path.rglob("*"))])
 
 
 def to_disk(path: Path) -> None:

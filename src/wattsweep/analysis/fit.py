@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from wattsweep.analysis.terms import BASELINES, ModelName, Quantity
+from wattsweep.disk import write_text
 from wattsweep.errors import AnalysisError
 from wattsweep.hardware import HardwareProfile
 
@@ -180,10 +181,7 @@ def write_fits(fits: Sequence[EnergyModelFit], path: Path) -> None:
     """Write the fits as one JSON file, under a temporary name and then renamed."""
     document = {"format": FORMAT, "version": VERSION, "fits": [fit.to_json() for fit in fits]}
     text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, text)
 
 
 def read_fits(path: Path) -> list[EnergyModelFit]:

@@ -18,7 +18,7 @@ from wattsweep.datasets import bundled, pmlb_source, synthetic
 from wattsweep.datasets.names import SOURCES, check_file_name
 from wattsweep.datasets.preprocessing import encode, freeze
 from wattsweep.datasets.types import Column, Dataset, Head, RawTable, Task
-from wattsweep.disk import in_place_of, to_disk
+from wattsweep.disk import in_place_of, to_disk, why_not_written
 from wattsweep.errors import DatasetError
 
 FORMAT = "wattsweep dataset 1"
@@ -69,10 +69,7 @@ def prepare(source: str, name: str, cache_dir: Path, pmlb_dir: Path) -> Path:
     try:
         _write(path, dataset)
     except OSError as error:
-        raise DatasetError(
-            f"dataset {source}:{name} cannot be written to {path} ({error}): "
-            "make the folder writable, or choose another"
-        ) from error
+        raise DatasetError(f"dataset {source}:{name} cannot be written to {path}: {why_not_written(error)}") from error
     return path
 
 

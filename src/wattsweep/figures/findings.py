@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from wattsweep.disk import write_text
 from wattsweep.errors import AnalysisError
 
 Verdict = Literal["holds", "holds in part", "does not hold", "not enough data"]
@@ -48,8 +49,7 @@ def write_findings(findings: Mapping[str, Finding], folder: Path) -> Path:
     """Write the findings by name of their figure to findings.json in `folder`, and return its path."""
     document = {name: {"claim": one.claim, "verdict": one.verdict, "here": one.here} for name, one in findings.items()}
     path = folder / FILE
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     return path
 
 

@@ -1,5 +1,6 @@
 """The figures by name, with the caption that the report and Snakemake's own report show."""
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import matplotlib as mpl
 import pandas as pd
 
 from wattsweep.analysis import EnergyModelFit
+from wattsweep.disk import write_bytes
 from wattsweep.figures import (
     butter_zone,
     butter_zone_variation,
@@ -202,8 +204,11 @@ def findings(inputs: FigureInputs) -> dict[str, Finding]:
 
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, ...]:
     """Write `folder`/`name`.svg, .pdf and .png and return their paths; the same figure gives the same bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
+    paths = tuple(folder / f"{name}.{kind}" for kind in METADATA)
     with mpl.rc_context(RC):
-        for kind, metadata in METADATA.items():
-            figure.savefig(folder / f"{name}.{kind}", metadata=metadata)
-    return tuple(folder / f"{name}.{kind}" for kind in METADATA)
+        for path, (kind, metadata) in zip(paths, METADATA.items(), strict=True):
+            # Matplotlib hides what a full disk says behind errors of its own.
+            image = io.BytesIO()
+            figure.savefig(image, format=kind, metadata=metadata)
+            write_bytes(path, image.getbuffer())
+    return paths

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 import wattsweep
+from wattsweep.disk import write_text
 from wattsweep.errors import AnalysisError
 from wattsweep.grid import Experiment, experiment_id
 from wattsweep.importers.butter_rows import curves_row, identify, published_row, summary_row, to_record
@@ -84,7 +85,7 @@ def import_butter(folder: Path, output: Path) -> ButterReport:
         epochs.complete(metadata)
         curves.complete(metadata)
     report.counts.update(runs=tables[RUNS.path].rows, experiments=tables[EXPERIMENTS.path].rows)
-    (output / "import.json").write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
+    write_text(output / "import.json", json.dumps(report.to_json(), indent=1) + "\n")
     return report
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import wattsweep
+from wattsweep.disk import write_text
 from wattsweep.errors import AnalysisError
 from wattsweep.grid import Experiment, Settings, experiment_id
 from wattsweep.importers.butter_e_files import (
@@ -119,7 +120,7 @@ def import_butter_e(
         curves.complete(metadata)
     runs = _joined(files, rows, _experiments(rows, summary, pmlb, report), zone, min_coverage, report, say)
     _write(runs, nodes, output, join, metadata)
-    (output / "import.json").write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
+    write_text(output / "import.json", json.dumps(report.to_json(), indent=1) + "\n")
     return report
 
 

@@ -7,6 +7,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from wattsweep.disk import in_place_of
 from wattsweep.errors import ConfigError
 from wattsweep.grid import Experiment, Settings
 from wattsweep.planning.plan import Nonconformant, Plan, PlannedExperiment, Shard, sweep_counts, unknown_datasets
@@ -22,7 +23,8 @@ def write_plan(plan: Plan, folder: Path) -> None:
     shards.mkdir(parents=True, exist_ok=True)
     for shard in plan.shards:
         write_json(shards / f"{shard.shard_id}.json", shard_to_json(shard))
-    write_json(folder / "plan.json", plan_to_json(plan))
+    with in_place_of(folder / "plan.json") as temporary:
+        write_json(temporary, plan_to_json(plan))
 
 
 def read_plan(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wattsweep.disk import in_place_of, to_disk
+from wattsweep.disk import why_not_written, write_text
 from wattsweep.errors import PowerError
 from wattsweep.power.calibration import Calibration
 
@@ -49,13 +49,9 @@ def write_profile(folder: Path, node: str, source_identity: str, calibration: Ca
     }
     path = profile_path(folder, node)
     try:
-        with in_place_of(path) as temporary:
-            temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-            to_disk(temporary)
+        write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
     except OSError as error:
-        raise PowerError(
-            f"The profile {path} cannot be written: {error.strerror}. Make its folder writable, or set paths.results."
-        ) from None
+        raise PowerError(f"The profile {path} cannot be written: {why_not_written(error)}.") from None
     return path
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from wattsweep.disk import why_not_written
 from wattsweep.errors import PowerError
 from wattsweep.power.sources.base import SourceDescription
 from wattsweep.power.trace import Sample, Status, Trace
@@ -40,7 +41,7 @@ class TraceWriter:
                 f"The trace file {path} exists; a record is never written over. Choose another name for this recording."
             ) from None
         except OSError as error:
-            raise PowerError(f"The trace file {path} cannot be written: {error.strerror}.") from None
+            raise PowerError(f"The trace file {path} cannot be written: {why_not_written(error)}.") from None
         self._waiting = b""
         self.obstacle: OSError | None = None
         self._write(MAGIC + json.dumps(header) + "\n" + ",".join(COLUMNS) + "\n")

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from wattsweep.disk import in_place_of
+from wattsweep.disk import write_text
 from wattsweep.errors import OutOfMemoryError, RunFileError, TryAgainError
 from wattsweep.grid import Experiment, Run
 from wattsweep.runs.layout import Layout
@@ -94,8 +94,7 @@ def keep_failure(
         slurm_job_id=provenance.get("slurm_job_id", ""),
         failed_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    with in_place_of(failure_path(layout, failure)) as temporary:
-        temporary.write_text(json.dumps(asdict(failure), indent=1) + "\n", encoding="utf-8")
+    write_text(failure_path(layout, failure), json.dumps(asdict(failure), indent=1) + "\n")
     return failure
 
 

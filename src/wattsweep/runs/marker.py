@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wattsweep.disk import in_place_of, to_disk
+from wattsweep.disk import write_text
 from wattsweep.grid import Experiment
 from wattsweep.runs.facts import RunFacts
 from wattsweep.runs.failures import Failure, attempts
@@ -77,6 +77,4 @@ class ShardResult:
 
 def write_marker(path: Path, result: ShardResult) -> None:
     """Write a shard's marker; it appears under its name only when it is complete and on disk."""
-    with in_place_of(path) as temporary:
-        temporary.write_text(json.dumps(result.to_json()) + "\n", encoding="utf-8")
-        to_disk(temporary)
+    write_text(path, json.dumps(result.to_json()) + "\n")

@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from wattsweep.disk import in_place_of, to_disk
+from wattsweep.disk import in_place_of, to_disk, write_text
 from wattsweep.errors import RunFileError
 from wattsweep.runs.facts import RunFacts, facts_of
 from wattsweep.runs.files import read_group, read_run
@@ -91,8 +91,7 @@ def _packed_already(path: Path) -> set[str]:
 def write_index(layout: Layout) -> None:
     """Write down which packed file holds which experiments, so that not every reader looks into them all."""
     if layout.packed.exists():
-        with in_place_of(layout.packed / INDEX) as temporary:
-            temporary.write_text(json.dumps(read_index(layout.packed)) + "\n", encoding="utf-8")
+        write_text(layout.packed / INDEX, json.dumps(read_index(layout.packed)) + "\n")
 
 
 def _experiments(layout: Layout, shard_id: str) -> list[str]:

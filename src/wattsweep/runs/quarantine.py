@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from wattsweep.disk import in_place_of
+from wattsweep.disk import write_text
 from wattsweep.errors import RunFileError, UnreachableError
 from wattsweep.runs.layout import Layout
 
@@ -71,8 +71,7 @@ def set_aside(layout: Layout, path: Path, reason: str) -> Quarantined:
         found_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     # The reason first: a file in quarantine always has one.
-    with in_place_of(target.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+    write_text(target.with_suffix(".json"), json.dumps(asdict(record), indent=1) + "\n")
     path.replace(target)
     return record
 

@@ -1,9 +1,9 @@
 """Writes the tables from a stream of run records, with flat memory."""
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import wattsweep
+from wattsweep.disk import LEFT_WHERE_SLOW_S, folder_in_place_of, in_place_of
 from wattsweep.grid import Experiment
 from wattsweep.runs.record import RunRecord
 from wattsweep.tables.columns import EPOCHS, EXPERIMENTS, RUNS, SOURCES, Table
@@ -146,12 +147,16 @@ class TableFile:
     def __init__(self, table: Table, path: Path) -> None:
         self._table = table
         self._path = path
-        self._temporary = path.with_name(f".{path.name}.writing")
+        self._open = ExitStack()
         self._rows: list[Row] = []
         self.rows = 0
 
     def __enter__(self) -> Self:
-        self._writer = pq.ParquetWriter(self._temporary, self._table.schema, compression="zstd")
+        with ExitStack() as stack:
+            temporary = stack.enter_context(in_place_of(self._path, LEFT_WHERE_SLOW_S))
+            writer = pq.ParquetWriter(temporary, self._table.schema, compression="zstd")
+            self._writer = stack.enter_context(writer)
+            self._open = stack.pop_all()
         return self
 
     def add(self, row: Row) -> None:
@@ -171,12 +176,10 @@ class TableFile:
             self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._table.schema))
             self._rows = []
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
-        self._writer.close()
-        if kind is None:
-            self._temporary.replace(self._path)
-        else:
-            self._temporary.unlink(missing_ok=True)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, traceback)
 
 
 class CurvesFolder:
@@ -185,14 +188,13 @@ class CurvesFolder:
     def __init__(self, table: Table, path: Path) -> None:
         self._table = table
         self._path = path
-        self._temporary = path.with_name(f".{path.name}.writing")
+        self._open = ExitStack()
         self._held: dict[str, list[Row]] = {}
         self._bytes: Counter[str] = Counter()
         self._writers: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
-        shutil.rmtree(self._temporary, ignore_errors=True)
-        self._temporary.mkdir(parents=True)
+        self._temporary = self._open.enter_context(folder_in_place_of(self._path))
         return self
 
     def add(self, dataset: str, shape: str, row: Row) -> None:
@@ -215,27 +217,20 @@ class CurvesFolder:
         del self._bytes[place]
         if place not in self._writers:
             (self._temporary / place).mkdir(parents=True)
-            self._writers[place] = pq.ParquetWriter(
+            writer = pq.ParquetWriter(
                 self._temporary / place / "part-0.parquet",
                 self._table.schema,
                 compression="zstd",
                 # Hardly a value of a curve is met twice: looking for it costs five times the rest, and larger files.
                 use_dictionary=["experiment_id"],
             )
+            self._writers[place] = self._open.enter_context(writer)
         self._writers[place].write_table(_curves_table(self._table, rows))
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
-        for writer in self._writers.values():
-            writer.close()
-        if kind is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
-            return
-        replaced = self._path.with_name(f".{self._path.name}.replaced")
-        shutil.rmtree(replaced, ignore_errors=True)
-        if self._path.exists():
-            self._path.rename(replaced)
-        self._temporary.rename(self._path)
-        shutil.rmtree(replaced, ignore_errors=True)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, traceback)
 
 
 def _curves_table(table: Table, rows: list[Row]) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from wattsweep.disk import write_text
 from wattsweep.errors import AnalysisError
 from wattsweep.figures.inputs import FigureInputs
 from wattsweep.figures.interactive import energy, loss
@@ -53,8 +54,7 @@ def interactive(inputs: FigureInputs) -> dict[str, Any]:
 def write_interactive(found: dict[str, Any], folder: Path) -> Path:
     """Write them to interactive.json in `folder`, and return its path."""
     path = folder / FILE
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, separators=(",", ":"), ensure_ascii=False), encoding="utf-8")
+    write_text(path, json.dumps(found, separators=(",", ":"), ensure_ascii=False))
     return path
 
 
