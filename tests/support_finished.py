@@ -46,6 +46,7 @@ NEEDED = {
     "fit": ("tables",),
     "figures": ("tables", "fit"),
     "report": ("tables", "fit", "figures"),
+    "data-card": ("tables",),
     "predict": ("tables", "fit"),
     "import": ("tables", "export"),
     "import butter": ("tables", "export"),

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from datetime import date
@@ -8,6 +9,7 @@ import pytest
 
 from tests.report.support_crate import checked
 from tests.report.support_report import PLAN
+from tests.runs.support_runs import CUBE
 from tests.support_records import make_record, make_sweep, plan_of
 from wattsweep.config import PublicationConfig, parse
 from wattsweep.errors import AnalysisError, ConfigError
@@ -40,6 +42,14 @@ def make_results(folder: Path, origin: Origin | None = "measured") -> Path:
 def card(folder: Path, **publication: Any) -> dict[str, dict[str, Any]]:
     write_crate(folder, PublicationConfig(**publication), TODAY)
     return checked(folder)
+
+
+def data_card_of(results: Path) -> list[str]:
+    """The command that writes it."""
+    config = results.parent / "config.yaml"
+    sweeps = {"demo": CUBE}
+    config.write_text(json.dumps({"sweeps": sweeps, "paths": {"results": str(results)}}), encoding="utf-8")
+    return [sys.executable, "-m", "wattsweep", "data-card", "--configfile", str(config)]
 
 
 def test_the_card_names_files_folders_data_and_software(tmp_path: Path) -> None:
@@ -127,15 +137,16 @@ def test_a_license_may_be_a_url(tmp_path: Path) -> None:
 
 def test_without_a_license_the_card_says_so_and_the_command_what_to_do(tmp_path: Path) -> None:
     make_results(tmp_path)
-    command = [sys.executable, "-m", "wattsweep.report.crate", str(tmp_path)]
+    command = data_card_of(tmp_path)
     said = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "publication.license is not set" in said.stdout
-    assert said.stderr == ""
+    assert said.stdout == f"{tmp_path}/ro-crate-metadata.json\n"
+    assert "publication.license is not set" in said.stderr
     assert checked(tmp_path)["./"]["license"] == {"@id": "#no-license"}
     named = subprocess.run(
         [*command, "--publication", '{"license": "MIT"}'], capture_output=True, text=True, check=True
     )
-    assert named.stdout == f"{tmp_path}/ro-crate-metadata.json\n"
+    assert "publication.license" not in named.stderr
+    assert checked(tmp_path)["./"]["license"] == {"@id": "https://spdx.org/licenses/MIT"}
 
 
 def test_a_folder_without_tables_is_refused_in_words(tmp_path: Path) -> None:
@@ -143,8 +154,7 @@ def test_a_folder_without_tables_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "tables" / "runs.parquet").unlink()
     with pytest.raises(AnalysisError, match="make it with `wattsweep tables`"):
         make_crate(tmp_path, PublicationConfig(), TODAY)
-    command = [sys.executable, "-m", "wattsweep.report.crate", str(tmp_path)]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = subprocess.run(data_card_of(tmp_path), capture_output=True, text=True, check=False)
     assert said.returncode == 1
     assert said.stderr.startswith("error: ")
     assert not (tmp_path / "ro-crate-metadata.json").exists()

@@ -76,7 +76,6 @@ rule data_card:
     conda:
         "../../envs/analysis.yml"
     params:
-        results=lambda wildcards, output: Path(output[0]).parent,
         publication=lambda wildcards: CONFIG.publication.model_dump_json(),
     shell:
-        "python -m wattsweep.report.crate {params.results:q} --publication {params.publication:q} > {log:q} 2>&1"
+        "python -m wattsweep data-card --configfile {input.config:q} --publication {params.publication:q} > {log:q} 2>&1"

@@ -14,6 +14,7 @@ import typer
 from wattsweep.cli.app import app, examples
 from wattsweep.cli.options import DEFAULT_CONFIG, ConfigFile, JsonOption
 from wattsweep.cli.talking import Bar, progress, say_next, with_config
+from wattsweep.disk import write_text
 
 Output = Annotated[Path, typer.Option("--output", help="Where to write.")]
 
@@ -127,7 +128,7 @@ def tables(
         layout.marker(shards[one.experiment_id][0]).unlink(missing_ok=True)
     missing = missing_because(layout, experiments, finished, counts.missing)
     document = counts.to_json() | missing.to_json()
-    (output / "counts.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_text(output / "counts.json", json.dumps(document, indent=1) + "\n")
     words = f"{counts.runs} runs of {counts.experiments} experiments in {output}; {counts.missing} planned runs missing"
     if damaged:
         words += (
@@ -156,7 +157,6 @@ def fit(
     analysis = load(configfile).analysis
     with progress("fitting the energy model"):
         fits = fit_groups(read_experiments(tables_folder), analysis, threads_of(read_runs(tables_folder)))
-    output.parent.mkdir(parents=True, exist_ok=True)
     write_fits(fits, output)
     if as_json:
         without = [{key: value for key, value in one.to_json().items() if key != "predictions"} for one in fits]
@@ -242,9 +242,36 @@ def report(
             figures_folder=figures_folder,
             run_link=partial(run_link, Layout(Path(plan["config"]["paths"]["results"])), output.parent),
         )
-        output.write_text(html, encoding="utf-8")
+        write_text(output, html)
     print(json.dumps({"report": str(output), "bytes": len(html.encode())}, indent=1) if as_json else output)
     say_next(f"open {output} in a browser", unless=as_json)
+
+
+@app.command("data-card", epilog=examples("data-card"))
+def data_card(
+    configfile: ConfigFile = DEFAULT_CONFIG,
+    publication: Annotated[
+        str | None, typer.Option(help="In place of the configuration's block `publication`: the same as JSON.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the data card of the results.
+
+    An RO-Crate, ro-crate-metadata.json in `paths.results`: what each file and column is, who made them, and under
+    which license they are published.
+    """
+    from datetime import UTC, datetime
+
+    from wattsweep.config import PublicationConfig, load
+    from wattsweep.report.crate import REMEDY, write_crate
+
+    config = load(configfile)
+    block = _argument(PublicationConfig.model_validate_json, publication) if publication else config.publication
+    path = write_crate(config.paths.results, block, datetime.now(UTC).date())
+    print(json.dumps({"data_card": str(path)}, indent=1) if as_json else path)
+    if block.license is None:
+        print(f"warning: {REMEDY}", file=sys.stderr)
+    say_next(f"publish {config.paths.results} with it", unless=as_json)
 
 
 def _argument(parse: Callable[[str], Any], value: str) -> Any:

@@ -1,16 +1,14 @@
 """The data card of a results folder: an RO-Crate 1.1, which tells people and repositories what each file is.
 
-`python -m wattsweep.report.crate RESULTS` writes RESULTS/ro-crate-metadata.json; the workflow does so after the report.
+`wattsweep data-card` writes RESULTS/ro-crate-metadata.json; the workflow does so after the report.
 Files are named with their size and checksum, columns of tables with unit and meaning, and every energy with the origin
 of its power. Run files, traces and datasets are told of as folders: there may be very many, and run files hold
 checksums of their own.
 """
 
-import argparse
 import json
-import sys
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,8 +18,7 @@ import pandas as pd
 import wattsweep
 from wattsweep.config import PublicationConfig
 from wattsweep.config.publication import split_author
-from wattsweep.disk import in_place_of
-from wattsweep.errors import WattsweepError
+from wattsweep.disk import write_text
 from wattsweep.figures import power_mark
 from wattsweep.planning import read_plan
 from wattsweep.report.crate_files import (
@@ -56,8 +53,7 @@ def write_crate(results: Path, publication: PublicationConfig, published: date) 
     """Write the data card of a results folder into it, and give its path. Raises as `make_crate` does."""
     path = results / FILE_NAME
     text = json.dumps(make_crate(results, publication, published), indent=1, ensure_ascii=False)
-    with in_place_of(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
     return path
 
 
@@ -225,24 +221,3 @@ def _license(name: str | None) -> Entity:
         "name": name,
         "description": f"The results are under {name}.",
     }
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the data card of the results folder that is named; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m wattsweep.report.crate", description="Write the data card.")
-    parser.add_argument("results", type=Path, help="Folder of the results.")
-    parser.add_argument("--publication", default="{}", help="The configuration's block `publication`, as JSON.")
-    asked = parser.parse_args(arguments)
-    publication = PublicationConfig.model_validate_json(asked.publication)
-    try:
-        print(write_crate(asked.results, publication, datetime.now(UTC).date()))
-    except WattsweepError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    if publication.license is None:
-        print(REMEDY)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
