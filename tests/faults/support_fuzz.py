@@ -1,7 +1,8 @@
-"""Inputs that nobody would write, made from good ones by a seeded generator, and a limit on how long each may take."""
+"""Inputs that nobody would write, made from good ones by a seeded generator, and limits on what each may take."""
 
 import os
 import random
+import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 TRIES = int(os.environ.get("WATTSWEEP_FUZZ", "400"))
 """Inputs of each kind; docs/reliability.md says how many were tried for a release."""
 LIMIT_S = 10.0
+LIMIT_KB = 200_000
 
 WORDS = (
     "",
@@ -44,20 +46,32 @@ class TookTooLongError(AssertionError):
     """An input was worked on for longer than `LIMIT_S`."""
 
 
+class TookTooMuchError(AssertionError):
+    """An input was worked on with more than `LIMIT_KB` of memory beside what was there."""
+
+
+def largest_kb() -> int:
+    """The most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 @contextmanager
 def limited(seconds: float = LIMIT_S) -> Iterator[None]:
-    """Raise TookTooLongError in the context after so many seconds."""
+    """Raise TookTooLongError in the context after so many seconds, TookTooMuchError after it where memory grew."""
 
     def stop(_signal: int, _frame: object) -> None:
         raise TookTooLongError(f"more than {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
+    begun_kb = largest_kb()
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if largest_kb() - begun_kb > LIMIT_KB:
+            raise TookTooMuchError(f"more than {LIMIT_KB:,} kB")
 
 
 def changed_document(document: Any, rng: random.Random) -> Any:

@@ -1,7 +1,6 @@
 """Configurations that nobody would write: refused by an error of ours, or good; no traceback, no hang, no flood."""
 
 import random
-import resource
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,7 @@ from wattsweep.datasets import dataset_path
 from wattsweep.errors import ConfigError
 from wattsweep.planning import dataset_names
 
-MOST_KB = 200_000
 DATASETS = Path("/results/datasets")
-
-
-def largest_kb() -> int:
-    """The most memory that this process ever had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +82,6 @@ def test_what_yaml_could_be_abused_for(text: str, tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "config.yaml"
     path.write_text(text, encoding="utf-8")
-    before = largest_kb()
     with limited(), pytest.raises(ConfigError, match=r"config\.yaml"):
         load(path)
-    assert largest_kb() - before < MOST_KB
     assert not (tmp_path / "hacked").exists()

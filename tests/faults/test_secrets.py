@@ -1,5 +1,6 @@
 """A BMC's password is nowhere but in the file that it was given in and in the memory of those who need it."""
 
+import base64
 import json
 import os
 import resource
@@ -8,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import pandas as pd
 import psutil
 import pytest
@@ -77,17 +79,40 @@ class Watched(Project):
 
 
 def places_with(secret: str, folder: Path) -> list[str]:
-    """Files that hold a secret, plain or in a table's compressed columns; also names of files."""
+    """Files that hold a secret, plain, encoded, or in compressed columns and HDF5's values; also names of files."""
+    plain = secret.encode()
+    # In base64 it looks different at each of three places that it may begin at.
+    forms = (
+        plain,
+        plain.hex().encode(),
+        *(base64.b64encode(before + plain)[4:-4] for before in (b"_:", b"__:", b"___:")),
+    )
     found = []
     for path in sorted(folder.rglob("*")):
         if secret in path.name:
             found.append(f"the name {path}")
-        if path.is_file() and secret.encode() in path.read_bytes():
+        if path.is_file() and any(form in path.read_bytes() for form in forms):
             found.append(str(path))
-    for path in folder.rglob("*.parquet"):
-        if secret in pd.read_parquet(path).to_csv():
-            found.append(f"the content of {path}")
+    found += [
+        f"the content of {path}" for path in folder.rglob("*.parquet") if secret in pd.read_parquet(path).to_csv()
+    ]
+    found += [f"the content of {path}" for path in folder.rglob("*.h5") if secret in words_of(path)]
     return found
+
+
+def words_of(path: Path) -> str:
+    """All attributes of an HDF5 file, and the values of its datasets that are no numbers."""
+    words: list[str] = []
+    with h5py.File(path, "r") as file:
+
+        def take(_name: str, item: h5py.Group | h5py.Dataset) -> None:
+            words.extend(f"{key}={value}" for key, value in item.attrs.items())
+            if isinstance(item, h5py.Dataset) and item.dtype.kind not in "iuf":
+                words.append(str(item[()].tolist()))
+
+        take("", file["/"])
+        file.visititems(take)
+    return "\n".join(words)
 
 
 @pytest.mark.slow
@@ -107,7 +132,10 @@ def test_after_a_whole_run_the_password_is_nowhere(
     runs = pd.read_parquet(tmp_path / "results" / "tables" / "runs.parquet")
     assert set(runs["power_source"]) == {"ipmi"}
     # That it would have been found: the address that every run file names is.
-    assert places_with(f":{bmc.port}", tmp_path)
+    found = places_with(f":{bmc.port}", tmp_path)
+    for kind in (".h5", ".parquet", ".csv"):
+        assert any(place.endswith(kind) for place in found), kind
+    assert any(place.startswith("the content of") and place.endswith(".h5") for place in found)
 
 
 def test_those_who_know_it_leave_no_core_dump(tmp_path: Path) -> None:
