@@ -11,6 +11,7 @@ import pytest
 
 from tests.runs.support_runs import CUBE, config, records, run
 from tests.runs.support_shard_process import ShardProcess
+from tests.support_preload import preloadable
 from tests.support_records import make_record
 from wattsweep.config import Config
 from wattsweep.runs import RunRecord, write_run
@@ -104,9 +105,9 @@ def test_results_that_cannot_be_written(small_disk: Path, tmp_path: Path, undist
 
 @pytest.mark.slow
 def test_a_filesystem_without_locks(tmp_path: Path) -> None:
-    source, library = tmp_path / "flock.c", tmp_path / "flock.so"
+    source = tmp_path / "flock.c"
     source.write_text(NO_LOCKS)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    library = preloadable(source, tmp_path)
     write_run(tmp_path / "run.h5", make_record())
     program = (
         "import fcntl, sys\n"
