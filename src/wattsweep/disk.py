@@ -37,8 +37,8 @@ def obstacle(error: OSError) -> str:
 
 
 def why_not_written(error: OSError) -> str:
-    """What keeps a file from being written, and the remedy."""
-    return OBSTACLES.get(error.errno or 0, f"{error.strerror}: choose another place")
+    """What keeps a file of the results from being written, and the remedy."""
+    return OBSTACLES.get(error.errno or 0, f"{error.strerror or error}: choose another place")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -178,10 +178,9 @@ class EnergyModelFit:
 
 
 def write_fits(fits: Sequence[EnergyModelFit], path: Path) -> None:
-    """Write the fits as one JSON file, under a temporary name and then renamed."""
+    """Write the fits as one JSON file, whole or not at all."""
     document = {"format": FORMAT, "version": VERSION, "fits": [fit.to_json() for fit in fits]}
-    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-    write_text(path, text)
+    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def read_fits(path: Path) -> list[EnergyModelFit]:

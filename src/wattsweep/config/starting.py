@@ -13,7 +13,6 @@ import yaml
 from wattsweep.config.blocks import Config
 from wattsweep.config.checkout import with_schema
 from wattsweep.config.loading import parse
-from wattsweep.disk import why_not_written
 from wattsweep.errors import ConfigError
 
 POWER = re.compile(r"2\s*(?:\^|\*\*)\s*(\d{1,2})")
@@ -191,7 +190,7 @@ def write_starter(text: str, path: Path) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(whole)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {why_not_written(error)}.") from error
+        raise ConfigError(f"{path}: cannot be written ({error.strerror}); name another place.") from error
 
 
 def refuse_existing(path: Path) -> None:
