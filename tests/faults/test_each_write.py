@@ -173,6 +173,7 @@ def test_a_stage_whose_room_ends(stage: str, sweep: Sweep, room: Room) -> None:
             assert again.returncode == 0, f"{where}:\n{again.stderr}"
             assert_same(sweep.content(), whole, where)
             assert not (sweep.results / "quarantine").exists(), where
+            assert not list(sweep.results.rglob("*.tmp")), where
 
 
 def assert_same(found: dict[str, Any], whole: dict[str, Any], where: str) -> None:
