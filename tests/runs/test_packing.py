@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 from tests.runs.support_runs import files_no_larger_than
 from tests.support_records import SETTINGS, make_record
 from wattsweep.cli import app
-from wattsweep.errors import LeaseError, RunFileError
+from wattsweep.errors import LeaseError, RunFileError, UnreachableError
 from wattsweep.grid import Settings
 from wattsweep.runs import Layout, RunRecord, packed, packing, write_run
 from wattsweep.runs.facts import RunFacts, facts_of, read_facts
@@ -243,6 +245,17 @@ def test_a_damaged_packed_file_is_named(layout: Layout) -> None:
     write_run(path, make_record(FEW))
     with pytest.raises(RunFileError, match="its format and version are"):
         packed.facts_in(path)
+
+
+def test_a_disk_that_does_not_answer_is_no_damage_of_a_packed_file(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(packed, "open_sealed", fail)
+    with pytest.raises(UnreachableError, match=r"\.h5: cannot be read \(.*the disk does not answer"):
+        packed.open_packed(layout.packed / "shard.h5")
 
 
 def test_the_command_packs_and_inspect_shows_packed_runs(layout: Layout, tmp_path: Path) -> None:

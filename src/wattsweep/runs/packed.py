@@ -14,7 +14,8 @@ from pathlib import Path
 
 import h5py
 
-from wattsweep.errors import RunFileError
+from wattsweep.disk import obstacle
+from wattsweep.errors import RunFileError, UnreachableError
 from wattsweep.runs.facts import RunFacts
 from wattsweep.runs.files import UNREADABLE, read_group
 from wattsweep.runs.layout import Layout
@@ -160,12 +161,14 @@ def _records_in(path: Path, experiment_id: str, traces: bool) -> list[RunRecord]
 
 
 def open_packed(path: Path) -> h5py.File:
-    """A packed file, opened to be read; raises RunFileError where it is none."""
+    """A packed file, opened to be read; raises RunFileError where it is none, or (UnreachableError) out of reach."""
     try:
         file = open_sealed(path)
     except FileNotFoundError:
         raise RunFileError(f"{path}: there is no such file.") from None
     except OSError as error:
+        if words := obstacle(error):
+            raise UnreachableError(f"{path}: cannot be read ({words}).") from error
         raise RunFileError(f"{path}: not a packed file ({error}).") from error
     found = (file.attrs.get("format"), file.attrs.get("schema_version"))
     if found != (FORMAT, SCHEMA_VERSION):
