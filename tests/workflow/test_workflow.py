@@ -151,7 +151,7 @@ def test_from_config_to_report_and_again(project: Project) -> None:
     assert not [rule for rule in ("plan", "shard", "tables", "figures", "report") if f"rule {rule}:" in output]
     assert checked(project.folder / "results")["./"]["license"] == {"@id": "https://spdx.org/licenses/CC-BY-4.0"}
 
-    project.configure(depth=[2, 3])
+    project.configure(dataset="wine", shape="rectangle", depth=[2, 3])
     project.succeed()
     after = stamps(project)
     assert before.items() <= after.items()
