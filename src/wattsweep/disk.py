@@ -5,7 +5,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,39 +61,36 @@ def in_place_of(path: Path, left_s: float = LEFT_S) -> Iterator[Path]:
     removed. An error of a full disk that names no file names this one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
-    try:
+    with _replacing(path, Path.rename, left_s) as temporary:
         yield temporary
-        temporary.rename(path)
-        _remove_left(path, left_s)
-        to_disk(path.parent)
-    except OSError as error:
-        _name(error, path)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def folder_in_place_of(path: Path, left_s: float = LEFT_WHERE_SLOW_S) -> Iterator[Path]:
+def folder_in_place_of(path: Path) -> Iterator[Path]:
     """As `in_place_of`, a temporary folder, which takes the place of the one of that name."""
-    temporary, replaced = _temporary(path), _temporary(path)
-    temporary.mkdir(parents=True)
+    with _replacing(path, _exchange, LEFT_WHERE_SLOW_S) as temporary:
+        temporary.mkdir(parents=True)
+        yield temporary
+
+
+@contextmanager
+def _replacing(path: Path, take_name: Callable[[Path, Path], object], left_s: float) -> Iterator[Path]:
+    temporary = _temporary(path)
     try:
         yield temporary
-        _exchange(path, temporary, replaced)
-        shutil.rmtree(replaced, ignore_errors=True)
+        take_name(temporary, path)
         _remove_left(path, left_s)
         to_disk(path.parent)
     except OSError as error:
         _name(error, path)
         raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
 
 
-def _exchange(path: Path, new: Path, replaced: Path) -> None:
-    """Give a folder the name of another, which is set aside."""
+def _exchange(new: Path, path: Path) -> None:
+    """Give a folder the name of another, which is removed."""
+    replaced = _temporary(path)
     while True:
         with contextlib.suppress(FileNotFoundError):
             path.rename(replaced)
@@ -102,11 +99,12 @@ def _exchange(path: Path, new: Path, replaced: Path) -> None:
         except OSError as error:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 # Another process was faster, and its folder is replaced in turn.
-                shutil.rmtree(replaced, ignore_errors=True)
+                _remove(replaced)
                 continue
             with contextlib.suppress(OSError):
                 replaced.rename(path)
             raise
+        _remove(replaced)
         return
 
 
@@ -128,12 +126,16 @@ def _remove_left(path: Path, left_s: float) -> None:
         named = [one for one in entries if one.name.startswith(f".{path.name}.") and one.name.endswith(".tmp")]
     for one in named:
         with contextlib.suppress(FileNotFoundError):
-            if now_s - _last_written_s(Path(one)) <= left_s:
-                continue
-            if one.is_dir(follow_symlinks=False):
-                shutil.rmtree(one, ignore_errors=True)
-            else:
-                Path(one).unlink()
+            if now_s - _last_written_s(Path(one)) > left_s:
+                _remove(Path(one))
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, where it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _last_written_s(path: Path) -> float:

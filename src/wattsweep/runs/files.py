@@ -82,9 +82,15 @@ def read_group(group: h5py.Group, where: str, *, traces: bool = True) -> RunReco
 
 def invalid(where: str, error: Exception) -> RunFileError:
     """The error for what cannot be read as a run file; UnreachableError where the disk is in the way."""
-    if isinstance(error, OSError) and (words := obstacle(error)):
-        return UnreachableError(f"{where}: cannot be read ({words}).")
-    return RunFileError(f"{where}: not a valid run file ({error}); move it away and its run is trained again.")
+    return unreachable(where, error) or RunFileError(
+        f"{where}: not a valid run file ({error}); move it away and its run is trained again."
+    )
+
+
+def unreachable(where: str, error: Exception) -> UnreachableError | None:
+    """The error for what the disk does not give; None where it is not the disk that is in the way."""
+    words = obstacle(error) if isinstance(error, OSError) else ""
+    return UnreachableError(f"{where}: cannot be read ({words}).") if words else None
 
 
 def write_group(file: h5py.Group, record: RunRecord) -> None:

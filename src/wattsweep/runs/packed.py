@@ -14,10 +14,9 @@ from pathlib import Path
 
 import h5py
 
-from wattsweep.disk import obstacle
-from wattsweep.errors import RunFileError, UnreachableError
+from wattsweep.errors import RunFileError
 from wattsweep.runs.facts import RunFacts
-from wattsweep.runs.files import UNREADABLE, read_group
+from wattsweep.runs.files import UNREADABLE, read_group, unreachable
 from wattsweep.runs.layout import Layout
 from wattsweep.runs.record import RunRecord
 from wattsweep.runs.sealed import RECENT_NS, open_sealed
@@ -167,9 +166,7 @@ def open_packed(path: Path) -> h5py.File:
     except FileNotFoundError:
         raise RunFileError(f"{path}: there is no such file.") from None
     except OSError as error:
-        if words := obstacle(error):
-            raise UnreachableError(f"{path}: cannot be read ({words}).") from error
-        raise RunFileError(f"{path}: not a packed file ({error}).") from error
+        raise unreachable(str(path), error) or RunFileError(f"{path}: not a packed file ({error}).") from error
     found = (file.attrs.get("format"), file.attrs.get("schema_version"))
     if found != (FORMAT, SCHEMA_VERSION):
         file.close()
